@@ -1,0 +1,165 @@
+//! The composition root: opens the store, starts the hub, serves HTTP, and takes it all down in order.
+
+use std::{
+    any::Any,
+    io,
+    net::{SocketAddr, TcpListener},
+    time::Duration,
+};
+
+use actix::{Actor, Addr, Arbiter};
+use actix_web::{
+    App, HttpServer,
+    dev::{Server, ServerHandle},
+    http::header,
+    middleware::{Condition, DefaultHeaders},
+    rt::net::TcpStream,
+};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+
+use crate::{
+    config::ServerConfig,
+    http::{self, Api},
+    hub::Hub,
+    orchestrator::Players,
+    store::{Store, StoreError},
+};
+
+/// How many connections the kernel holds while we are busy: all browsers come back at once.
+const BACKLOG: i32 = 4096;
+
+/// How much the kernel may hold for one connection: a client that never reads would pin 4 MB.
+const SEND_BUFFER_BYTES: usize = 32 * 1024;
+
+/// How long an idle connection of a publisher is kept; proxies keep theirs for 60 s.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// A server that accepts connections.
+pub(crate) struct Application {
+    pub(crate) hub: Hub,
+    pub(crate) players: Addr<Players>,
+    pub(crate) address: SocketAddr,
+    server: Server,
+    drain: Duration,
+    // The hub's thread ends with it.
+    _arbiter: Arbiter,
+}
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        address: SocketAddr,
+        source: io::Error,
+    },
+}
+
+impl Application {
+    /// Takes the port, then opens the database, then starts to serve.
+    pub(crate) fn start(config: &ServerConfig) -> Result<Self, StartError> {
+        let listen_error = |source| StartError::Listen {
+            address: config.listen,
+            source,
+        };
+        let listener = listen(config.listen).map_err(listen_error)?;
+        let address = listener.local_addr().map_err(listen_error)?;
+        let store = Store::open(&config.database)?;
+
+        // Raises the soft limit as far as we may; what is left is what we have.
+        let descriptors = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
+        let hub_config = config.hub.to_hub_config(descriptors);
+        let clients_max = hub_config.clients_max;
+        let arbiter = Arbiter::new();
+        let hub = Hub::start(&arbiter.handle(), store, hub_config);
+        let publisher = hub.registry().clone().recipient();
+        let players =
+            Players::start_in_arbiter(&arbiter.handle(), move |_| Players::new(publisher));
+
+        let api = Api::new(hub.clone()).with_players(players.clone());
+        let origins = config.cors_origins.clone();
+        let stall = config.stall;
+        let server = HttpServer::new(move || {
+            App::new()
+                .configure(|app| api.configure(app))
+                .wrap(Condition::new(!origins.is_empty(), http::cors(&origins)))
+                .wrap(DefaultHeaders::new().add((header::X_CONTENT_TYPE_OPTIONS, "nosniff")))
+        })
+        .on_connect(move |io, _| prepare(io, stall))
+        // Else a closed tab is noticed at the second write only.
+        .h1_allow_half_closed(false)
+        .tcp_nodelay(true)
+        .keep_alive(KEEP_ALIVE)
+        // Our own limit comes first: at this one, actix stops to accept, health checks included.
+        .max_connections(clients_max.saturating_mul(2).max(1024))
+        .shutdown_timeout(config.drain.as_secs())
+        .disable_signals()
+        .listen(listener)
+        .map_err(listen_error)?
+        .run();
+        Ok(Self {
+            hub,
+            players,
+            address,
+            server,
+            drain: config.drain,
+            _arbiter: arbiter,
+        })
+    }
+
+    /// Serves until `stop` is done, then lets every client go, answers what was asked, and ends.
+    pub(crate) async fn run_until(self, stop: impl Future<Output = ()>) -> io::Result<()> {
+        let Self {
+            hub, server, drain, ..
+        } = &self;
+        let (hub, drain, handle) = (hub.clone(), *drain, server.handle());
+        let server = actix_web::rt::spawn(self.server);
+        stop.await;
+        tokio::select! {
+            () = shut_down(&hub, &handle, drain) => {}
+            () = tokio::time::sleep(drain) => {
+                log::warn!("the shutdown took too long; what is left is cut off");
+                handle.stop(false).await;
+            }
+        }
+        server
+            .await
+            .unwrap_or_else(|error| Err(io::Error::other(error)))
+    }
+}
+
+async fn shut_down(hub: &Hub, handle: &ServerHandle, drain: Duration) {
+    let stats = hub.stats().await;
+    let clients = stats.debates.clients + stats.conversations.clients;
+    // A thousand a second, so that they do not all come to the next server at once.
+    let spread = Duration::from_millis(clients as u64).min(drain / 2);
+    log::info!(clients; "shutting down");
+    // The last ones may be blocked and never end by themselves.
+    let _ = tokio::time::timeout(drain.mul_f64(0.8), hub.shutdown(spread)).await;
+    handle.stop(true).await;
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    socket.set_reuse_address(true)?;
+    // Connections inherit it.
+    socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// A peer that takes nothing for this long is gone, or as good as gone; only the kernel can tell.
+fn prepare(io: &dyn Any, stall: Duration) {
+    if let Some(tcp) = io.downcast_ref::<TcpStream>()
+        && let Err(error) = SockRef::from(tcp).set_tcp_user_timeout(Some(stall))
+    {
+        log::debug!(error:% = error; "TCP_USER_TIMEOUT cannot be set");
+    }
+}

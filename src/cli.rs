@@ -1,0 +1,81 @@
+//! The command line. Data goes to standard output, logs to standard error.
+//!
+//! Exit codes: 0 success, 1 failure, 2 usage.
+
+mod client;
+mod play;
+mod publish;
+mod serve;
+mod watch;
+
+use std::{io, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+use crate::{
+    config::{LogConfig, ServerConfig},
+    logging,
+};
+
+/// Live streams of AI debates and conversations over Server-Sent Events, with history that lasts.
+#[derive(Debug, Parser)]
+#[command(
+    name = "clearside-sse",
+    version,
+    max_term_width = 100,
+    after_help = "Start with `clearside-sse demo` and open http://127.0.0.1:3000/ in a browser."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    log: LogConfig,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server
+    Serve(ServerConfig),
+    /// Run the server and play the sample debate and the sample conversation on it, over and over
+    Demo(ServerConfig),
+    /// Perform a transcript on a running server
+    Play(play::PlayArgs),
+    /// Follow a stream in the terminal
+    Watch(watch::WatchArgs),
+    /// Publish events on a stream
+    Publish(publish::PublishArgs),
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    logging::init(&cli.log);
+    match run(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    actix_web::rt::System::new().block_on(async {
+        match command {
+            Command::Serve(config) => serve::serve(&config).await,
+            Command::Demo(config) => serve::demo(&config).await,
+            Command::Play(args) => play::play(args).await,
+            Command::Watch(args) => watch::watch(args).await,
+            Command::Publish(args) => publish::publish(args).await,
+        }
+    })
+}
+
+/// Whoever read our output has had enough, as `head` does.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}

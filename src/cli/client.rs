@@ -1,0 +1,201 @@
+//! A client for running servers.
+
+use std::time::Duration;
+
+use actix::{Actor, Context, Handler, ResponseFuture};
+use anyhow::{Context as _, bail};
+use awc::{Client, ClientResponse, http::StatusCode, http::header};
+use bytes::Bytes;
+use clap::Args;
+use futures_util::Stream;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::{
+    event::{EventId, NewEvent},
+    hub::{Broadcast, PublishError, Published},
+    stream_key::StreamKey,
+};
+
+/// How long a server may take to answer a publish.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Which server.
+#[derive(Debug, Clone, Args)]
+pub(super) struct ServerArgs {
+    /// The server's address
+    #[arg(long, env = "CLEARSIDE_URL", value_name = "URL", default_value = "http://127.0.0.1:3000", value_parser = base_url)]
+    pub(super) url: String,
+}
+
+fn base_url(text: &str) -> Result<String, String> {
+    match text.trim_end_matches('/') {
+        url if url.starts_with("http://") && url.len() > "http://".len() => Ok(url.to_owned()),
+        _ => Err("a server's address looks like http://127.0.0.1:3000".into()),
+    }
+}
+
+/// A connection to one server.
+#[derive(Clone)]
+pub(super) struct ApiClient {
+    base_url: String,
+    client: Client,
+}
+
+#[derive(Deserialize)]
+struct PublishedBody {
+    ids: Vec<Option<String>>,
+}
+
+#[derive(Deserialize)]
+struct ErrorBody {
+    error: ErrorDetail,
+}
+
+#[derive(Deserialize)]
+struct ErrorDetail {
+    message: String,
+}
+
+/// What came of a request to publish.
+pub(super) enum Outcome {
+    Published(Vec<Option<EventId>>),
+    /// The server said no, and why.
+    Refused(StatusCode, String),
+}
+
+impl ApiClient {
+    pub(super) fn new(server: &ServerArgs) -> Self {
+        // A stream has no end; what must end has a limit of its own.
+        let client = Client::builder().disable_timeout().finish();
+        Self {
+            base_url: server.url.clone(),
+            client,
+        }
+    }
+
+    /// Publishes events, all or none.
+    pub(super) async fn publish(
+        &self,
+        stream: &StreamKey,
+        events: &[NewEvent],
+    ) -> anyhow::Result<Outcome> {
+        let url = format!("{}{}/events", self.base_url, stream.path());
+        let request = self.client.post(&url).timeout(ANSWER_TIMEOUT);
+        let mut answer = request
+            .send_json(&events)
+            .await
+            .map_err(|error| anyhow::anyhow!("{error}"))
+            .with_context(|| format!("cannot reach {url}"))?;
+        let body = answer
+            .body()
+            .await
+            .context("the server's answer is cut short")?;
+        if !answer.status().is_success() {
+            return Ok(Outcome::Refused(answer.status(), message(&body)));
+        }
+        let body: PublishedBody =
+            serde_json::from_slice(&body).context("the server's answer makes no sense")?;
+        let ids = body
+            .ids
+            .into_iter()
+            .map(|id| id.map(|id| id.parse()).transpose())
+            .collect::<Result<_, _>>()?;
+        Ok(Outcome::Published(ids))
+    }
+
+    /// Follows a stream from this cursor on; `None` if it has ended and all of it has been seen.
+    pub(super) async fn follow(
+        &self,
+        stream: &StreamKey,
+        last_event_id: Option<&str>,
+    ) -> anyhow::Result<Option<impl Stream<Item = Result<Bytes, awc::error::PayloadError>> + use<>>>
+    {
+        let url = format!("{}{}/stream", self.base_url, stream.path());
+        let mut request = self
+            .client
+            .get(&url)
+            .insert_header((header::ACCEPT, "text/event-stream"));
+        if let Some(id) = last_event_id {
+            request = request.insert_header(("Last-Event-ID", id));
+        }
+        let mut answer: ClientResponse<_> = request
+            .send()
+            .await
+            .map_err(|error| anyhow::anyhow!("{error}"))
+            .with_context(|| format!("cannot reach {url}"))?;
+        match answer.status() {
+            StatusCode::OK => Ok(Some(answer)),
+            StatusCode::NO_CONTENT => Ok(None),
+            status => {
+                let body = answer.body().await.unwrap_or_default();
+                Err(Refused {
+                    status,
+                    message: message(&body),
+                }
+                .into())
+            }
+        }
+    }
+}
+
+/// The server has answered, and will not answer differently the next time.
+#[derive(Debug, thiserror::Error)]
+#[error("the server refuses ({status}): {message}")]
+pub(super) struct Refused {
+    status: StatusCode,
+    message: String,
+}
+
+fn message(body: &[u8]) -> String {
+    match serde_json::from_slice::<ErrorBody>(body) {
+        Ok(body) => body.error.message,
+        Err(_) => "it does not say why".into(),
+    }
+}
+
+/// Publishes on another process's hub what a player here performs.
+pub(super) struct HttpPublisher {
+    pub(super) client: ApiClient,
+}
+
+impl Actor for HttpPublisher {
+    type Context = Context<Self>;
+}
+
+impl Handler<Broadcast> for HttpPublisher {
+    type Result = ResponseFuture<Result<Published, PublishError>>;
+
+    fn handle(&mut self, broadcast: Broadcast, _: &mut Self::Context) -> Self::Result {
+        let client = self.client.clone();
+        Box::pin(async move {
+            match forward(&client, &broadcast).await {
+                Ok(Outcome::Published(ids)) => Ok(Published { ids }),
+                Ok(Outcome::Refused(StatusCode::CONFLICT, _)) => Err(PublishError::Completed),
+                Ok(Outcome::Refused(status, message)) => {
+                    log::error!(status = status.as_u16(); "the server refuses: {message}");
+                    Err(PublishError::Unavailable)
+                }
+                Err(error) => {
+                    log::warn!("{error:#}");
+                    Err(PublishError::Unavailable)
+                }
+            }
+        })
+    }
+}
+
+async fn forward(client: &ApiClient, broadcast: &Broadcast) -> anyhow::Result<Outcome> {
+    let mut events = Vec::with_capacity(broadcast.events().len());
+    for event in broadcast.events() {
+        events.push(NewEvent {
+            name: event.name().to_owned(),
+            data: RawValue::from_string(event.data().to_owned())?,
+            transient: event.is_transient(),
+        });
+    }
+    if events.is_empty() {
+        bail!("there is nothing to publish");
+    }
+    client.publish(broadcast.stream(), &events).await
+}

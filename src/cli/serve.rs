@@ -1,0 +1,94 @@
+//! `serve` and `demo`.
+
+use std::{
+    io::{self, Write},
+    time::Duration,
+};
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{
+    app::Application,
+    config::ServerConfig,
+    event::Epoch,
+    hub::PublishError,
+    orchestrator::{Launch, Pace, Players, Transcript, WaitForEnd},
+    stream_key::{StreamKey, StreamKind},
+};
+
+/// How long the demo waits between the end of one performance and the next.
+const INTERMISSION: Duration = Duration::from_secs(10);
+
+pub(super) async fn serve(config: &ServerConfig) -> anyhow::Result<()> {
+    let application = Application::start(config)?;
+    let stop = stop_signal()?;
+    writeln!(io::stdout(), "listening on http://{}", application.address)?;
+    Ok(application.run_until(stop).await?)
+}
+
+pub(super) async fn demo(config: &ServerConfig) -> anyhow::Result<()> {
+    let application = Application::start(config)?;
+    let stop = stop_signal()?;
+    let address = application.address;
+    writeln!(
+        io::stdout(),
+        "listening on http://{address}\n\nOpen http://{address}/ in a browser, or try"
+    )?;
+    for kind in StreamKind::ALL {
+        let stream = StreamKey::new(kind, format!("demo-{}", Epoch::random()).parse()?);
+        writeln!(
+            io::stdout(),
+            "  curl -N http://{address}{}/stream",
+            stream.path()
+        )?;
+        actix_web::rt::spawn(perform_for_ever(stream, application.players.clone()));
+    }
+    writeln!(io::stdout(), "\nCtrl-C ends it.")?;
+    Ok(application.run_until(stop).await?)
+}
+
+/// Performs the sample of this kind over and over, each time on a stream of its own: an end is final.
+async fn perform_for_ever(mut stream: StreamKey, players: actix::Addr<Players>) {
+    loop {
+        if let Err(error) = perform(stream.clone(), &players).await {
+            log::error!(stream:% = stream, error:% = error; "the demo was broken off");
+        }
+        tokio::time::sleep(INTERMISSION).await;
+        match format!("demo-{}", Epoch::random()).parse() {
+            Ok(id) => stream = StreamKey::new(stream.kind(), id),
+            Err(_) => return,
+        }
+    }
+}
+
+async fn perform(stream: StreamKey, players: &actix::Addr<Players>) -> anyhow::Result<()> {
+    let transcript = Transcript::sample(stream.kind())?;
+    players
+        .send(Launch {
+            stream: stream.clone(),
+            transcript,
+            pace: Pace::default(),
+        })
+        .await??;
+    let ended: Result<(), PublishError> = players.send(WaitForEnd(stream)).await?;
+    Ok(ended?)
+}
+
+/// Done when the process is asked to end. Whoever asks twice does not want to wait.
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut next = async move || {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    Ok(async move {
+        next().await;
+        actix_web::rt::spawn(async move {
+            next().await;
+            std::process::exit(1);
+        });
+    })
+}

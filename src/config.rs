@@ -1,0 +1,232 @@
+//! The settings of a server: flags, the environment and their defaults. Nothing else reads the environment.
+
+use std::{net::SocketAddr, time::Duration};
+
+use clap::{Args, ValueEnum};
+
+use crate::{hub::HubConfig, store::DatabaseUrl};
+
+/// File descriptors kept free for publishers, health checks, the database and the logs.
+const DESCRIPTORS_RESERVED: u64 = 256;
+
+/// Settings of a server.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ServerConfig {
+    /// Address and port to listen on; port 0 takes any that is free
+    #[arg(
+        long,
+        env = "CLEARSIDE_LISTEN",
+        value_name = "ADDR:PORT",
+        default_value = "127.0.0.1:3000"
+    )]
+    pub(crate) listen: SocketAddr,
+
+    /// Where the history is kept, as sqlite://PATH; made if it is not there
+    #[arg(
+        long,
+        env = "CLEARSIDE_DATABASE",
+        value_name = "URL",
+        default_value = "sqlite://clearside.db"
+    )]
+    pub(crate) database: DatabaseUrl,
+
+    /// Origin whose pages may follow and publish, such as https://example.org; may be repeated
+    #[arg(
+        long = "cors-origin",
+        env = "CLEARSIDE_CORS_ORIGIN",
+        value_name = "ORIGIN",
+        value_delimiter = ',',
+        value_parser = origin
+    )]
+    pub(crate) cors_origins: Vec<String>,
+
+    /// Settings of the hub.
+    #[command(flatten)]
+    pub(crate) hub: HubSettings,
+
+    /// How long a connection may take nothing before it is closed
+    #[arg(long, env = "CLEARSIDE_STALL", value_name = "TIME", default_value = "30s", value_parser = duration)]
+    pub(crate) stall: Duration,
+
+    /// How long a shutdown may take
+    #[arg(long, env = "CLEARSIDE_DRAIN", value_name = "TIME", default_value = "10s", value_parser = duration)]
+    pub(crate) drain: Duration,
+}
+
+/// The settings of the hub that can be set from outside.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct HubSettings {
+    /// Time between the heartbeats on each connection
+    #[arg(long, env = "CLEARSIDE_HEARTBEAT", value_name = "TIME", default_value = "15s", value_parser = duration)]
+    pub(crate) heartbeat: Duration,
+
+    /// How long browsers wait before they reconnect; each is told 50 to 150 % of it
+    #[arg(long, env = "CLEARSIDE_RETRY", value_name = "TIME", default_value = "2s", value_parser = duration)]
+    pub(crate) retry: Duration,
+
+    /// Age at which a connection is ended, to resume at once; 90 to 110 % of it
+    #[arg(
+        long,
+        env = "CLEARSIDE_MAX_CONNECTION_AGE",
+        value_name = "TIME",
+        default_value = "1h",
+        value_parser = duration
+    )]
+    pub(crate) max_connection_age: Duration,
+
+    /// Connections in all; no more than the limit of open files allows
+    #[arg(long, env = "CLEARSIDE_MAX_CLIENTS", value_name = "N", default_value_t = 20_000, value_parser = positive)]
+    pub(crate) max_clients: usize,
+
+    /// Connections to one stream
+    #[arg(
+        long,
+        env = "CLEARSIDE_MAX_CLIENTS_PER_STREAM",
+        value_name = "N",
+        default_value_t = 20_000,
+        value_parser = positive
+    )]
+    pub(crate) max_clients_per_stream: usize,
+
+    /// Deliveries that may wait for one connection before it falls behind
+    #[arg(long, env = "CLEARSIDE_MAILBOX", value_name = "N", default_value_t = 64, value_parser = positive)]
+    pub(crate) mailbox: usize,
+
+    /// Events that each active stream keeps in memory
+    #[arg(long, env = "CLEARSIDE_HISTORY", value_name = "N", default_value_t = 256, value_parser = positive)]
+    pub(crate) history: usize,
+
+    /// Longest data of one event, in bytes
+    #[arg(
+        long,
+        env = "CLEARSIDE_MAX_EVENT_BYTES",
+        value_name = "BYTES",
+        default_value_t = 65_536,
+        value_parser = positive
+    )]
+    pub(crate) max_event_bytes: usize,
+}
+
+/// How logs are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Settings of the logs.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct LogConfig {
+    /// How logs are written; text on a terminal, else json
+    #[arg(
+        long,
+        env = "CLEARSIDE_LOG_FORMAT",
+        value_name = "FORMAT",
+        global = true
+    )]
+    pub(crate) log_format: Option<LogFormat>,
+
+    /// What is logged, as for env_logger: info, debug, clearside_sse=trace, …
+    #[arg(
+        long,
+        env = "RUST_LOG",
+        value_name = "FILTER",
+        global = true,
+        hide = true
+    )]
+    pub(crate) log_filter: Option<String>,
+
+    /// The same, for those who are used to that name.
+    #[arg(
+        long,
+        env = "LOG_LEVEL",
+        value_name = "LEVEL",
+        global = true,
+        hide = true
+    )]
+    pub(crate) log_level: Option<String>,
+}
+
+impl HubSettings {
+    /// The hub's own settings; connections are bounded by what `descriptors` allows, too.
+    #[must_use]
+    pub(crate) fn to_hub_config(&self, descriptors: u64) -> HubConfig {
+        let allowed =
+            usize::try_from(descriptors.saturating_sub(DESCRIPTORS_RESERVED)).unwrap_or(usize::MAX);
+        HubConfig {
+            heartbeat_interval: self.heartbeat,
+            retry: self.retry,
+            connection_age_max: self.max_connection_age,
+            clients_max: self.max_clients.min(allowed),
+            clients_per_stream_max: self.max_clients_per_stream,
+            mailbox_capacity: self.mailbox,
+            history_events: self.history,
+            event_bytes_max: self.max_event_bytes,
+            ..HubConfig::default()
+        }
+    }
+}
+
+/// Reads `15s`, `1h 30m` or `500ms`; zero makes no sense for any of ours.
+fn duration(text: &str) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text)
+        .map_err(|error| format!("{error}; write it like 15s, 500ms or 1h"))?;
+    if duration.is_zero() {
+        Err("must be longer than nothing".into())
+    } else {
+        Ok(duration)
+    }
+}
+
+fn positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("must be at least 1".into()),
+        Ok(number) => Ok(number),
+        Err(_) => Err("must be a whole number".into()),
+    }
+}
+
+/// An origin as browsers send it: scheme, host and port, no path. A wildcard would let any page publish.
+fn origin(text: &str) -> Result<String, String> {
+    let rest = text
+        .strip_prefix("http://")
+        .or_else(|| text.strip_prefix("https://"));
+    match rest {
+        Some(host) if !host.is_empty() && !host.contains(['/', '*', ' ', '?', '#']) => {
+            Ok(text.into())
+        }
+        _ => Err("an origin looks like https://example.org or http://localhost:5173".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins_are_exact() {
+        for (text, is_valid) in [
+            ("https://example.org", true),
+            ("http://localhost:5173", true),
+            ("*", false),
+            ("https://*", false),
+            ("example.org", false),
+            ("https://example.org/", false),
+            ("null", false),
+            ("https://", false),
+        ] {
+            assert_eq!(origin(text).is_ok(), is_valid, "{text}");
+        }
+    }
+
+    #[test]
+    fn durations_have_units_and_are_not_zero() {
+        assert_eq!(duration("15s"), Ok(Duration::from_secs(15)));
+        assert_eq!(duration("1h 30m"), Ok(Duration::from_secs(5400)));
+        for text in ["", "0s", "15", "-1s", "soon"] {
+            assert!(duration(text).is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! One pass over JSON that has already been parsed: white space goes, bounds are kept, nothing is rounded.
+//!
+//! serde_json checks a `RawValue`'s syntax but neither its depth nor its surrogates, and re-writing it
+//! through a `Value` would lose digits and duplicate keys.
+
+/// How deeply arrays and objects may be nested.
+pub(crate) const MAX_DEPTH: usize = 64;
+
+/// Why valid JSON was refused all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum JsonError {
+    /// Nested more deeply than any reader should have to follow.
+    #[error("the JSON is nested more than {MAX_DEPTH} levels deep")]
+    TooDeep,
+    /// A `\ud800`-like escape that is half a character.
+    #[error("the JSON has a lone surrogate, which is not a character")]
+    LoneSurrogate,
+}
+
+/// Removes the white space between the tokens of `json`, which must be valid.
+pub(super) fn compact(json: &str) -> Result<String, JsonError> {
+    let mut compact = String::with_capacity(json.len());
+    let mut depth = 0_usize;
+    let mut rest = json;
+    while let Some(character) = rest.chars().next() {
+        let taken = match character {
+            '"' => string_len(rest)?,
+            ' ' | '\t' | '\n' | '\r' => {
+                rest = rest.trim_start_matches([' ', '\t', '\n', '\r']);
+                continue;
+            }
+            '{' | '[' => {
+                depth += 1;
+                if depth > MAX_DEPTH {
+                    return Err(JsonError::TooDeep);
+                }
+                1
+            }
+            '}' | ']' => {
+                depth = depth.saturating_sub(1);
+                1
+            }
+            other => other.len_utf8(),
+        };
+        let (token, tail) = rest.split_at(taken);
+        compact.push_str(token);
+        rest = tail;
+    }
+    Ok(compact)
+}
+
+/// The length in bytes of the string that `json` starts with, both quotes counted.
+fn string_len(json: &str) -> Result<usize, JsonError> {
+    let mut at = 1;
+    loop {
+        let rest = json.get(at..).unwrap_or_default();
+        let Some(found) = rest.find(['"', '\\']) else {
+            return Ok(json.len());
+        };
+        at += found;
+        let rest = json.get(at..).unwrap_or_default();
+        if rest.starts_with('"') {
+            return Ok(at + 1);
+        }
+        at += escape_len(rest)?;
+    }
+}
+
+/// The length in bytes of the escape that `text` starts with; a pair of surrogates is one escape.
+fn escape_len(text: &str) -> Result<usize, JsonError> {
+    let Some(first) = utf16_unit(text) else {
+        return Ok(2);
+    };
+    let second = text.get(6..).and_then(utf16_unit);
+    match char::decode_utf16([first].into_iter().chain(second)).next() {
+        Some(Ok(character)) => Ok(6 * character.len_utf16()),
+        _ => Err(JsonError::LoneSurrogate),
+    }
+}
+
+/// The UTF-16 unit of the `\uXXXX` that `text` starts with.
+fn utf16_unit(text: &str) -> Option<u16> {
+    u16::from_str_radix(text.strip_prefix("\\u")?.get(..4)?, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_white_space_between_tokens_goes() {
+        for (json, expected) in [
+            ("null", "null"),
+            (" [ 1 ,\t2\r\n, 3 ] ", "[1,2,3]"),
+            (
+                r#"{ "a b" : " c\" d " , "e\\" : 1e400 }"#,
+                r#"{"a b":" c\" d ","e\\":1e400}"#,
+            ),
+            (
+                "{\n \"é\" : \"\u{2028} \u{1f3a4}\"\n}",
+                "{\"é\":\"\u{2028} \u{1f3a4}\"}",
+            ),
+            (r#""\ud83c\udfa4 \u0000""#, r#""\ud83c\udfa4 \u0000""#),
+        ] {
+            assert_eq!(compact(json).as_deref(), Ok(expected), "{json}");
+        }
+    }
+
+    #[test]
+    fn depth_is_bounded() {
+        let nested = |depth| "[".repeat(depth) + &"]".repeat(depth);
+        assert!(compact(&nested(64)).is_ok());
+        assert_eq!(compact(&nested(65)), Err(JsonError::TooDeep));
+        assert_eq!(compact(&nested(100_000)), Err(JsonError::TooDeep));
+        assert!(
+            compact(&format!("[{}]", vec!["[]"; 100].join(","))).is_ok(),
+            "siblings are no depth"
+        );
+    }
+
+    #[test]
+    fn half_a_character_is_refused() {
+        for json in [
+            r#""\ud83c""#,
+            r#""\udfa4""#,
+            r#""\ud83c x""#,
+            r#""\ud83c\u0041""#,
+            r#"{"\udfa4":1}"#,
+        ] {
+            assert_eq!(compact(json), Err(JsonError::LoneSurrogate), "{json}");
+        }
+    }
+}

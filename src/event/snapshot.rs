@@ -1,0 +1,325 @@
+//! A stream's state, folded from its events.
+//!
+//! Two layers: the [`Snapshot`] is folded from durable events and stored beside them; the [`OpenText`] is
+//! what tokens have spelt so far, lives in memory and is closed by the utterance that ends them.
+
+use serde::Serialize;
+
+/// How far a stream has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Status {
+    /// Nothing has been published yet.
+    #[default]
+    Waiting,
+    /// Under way.
+    Live,
+    /// Under way, and held by its orchestrator.
+    Paused,
+    /// Over for good.
+    Completed,
+}
+
+impl Status {
+    /// The status as the wire and the store write it.
+    #[must_use]
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Live => "live",
+            Self::Paused => "paused",
+            Self::Completed => "completed",
+        }
+    }
+
+    /// Reads what [`as_str`](Self::as_str) wrote.
+    pub(crate) fn from_stored(text: &str) -> Self {
+        [Self::Live, Self::Paused, Self::Completed]
+            .into_iter()
+            .find(|status| status.as_str() == text)
+            .unwrap_or_default()
+    }
+}
+
+/// What a client that joins late needs to know of the events it has not seen.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Snapshot {
+    /// How far the stream has come.
+    pub(crate) status: Status,
+    /// What it is about.
+    pub(crate) title: Option<String>,
+    /// The current phase.
+    pub(crate) phase: Option<String>,
+    /// Who speaks, or spoke last.
+    pub(crate) speaker: Option<String>,
+    /// How many utterances there have been.
+    pub(crate) turn_count: u64,
+    /// What has been said so far, in a few words.
+    pub(crate) summary: Option<String>,
+}
+
+impl Snapshot {
+    /// Folds one durable event in.
+    pub(crate) fn apply(&mut self, change: &Change) {
+        self.status = match (change.status, self.status) {
+            (Some(status), _) => status,
+            (None, Status::Waiting) => Status::Live,
+            (None, status) => status,
+        };
+        let kept = |new: &Option<String>, old: &mut Option<String>| {
+            if new.is_some() {
+                old.clone_from(new);
+            }
+        };
+        kept(&change.title, &mut self.title);
+        kept(&change.phase, &mut self.phase);
+        kept(&change.speaker, &mut self.speaker);
+        kept(&change.summary, &mut self.summary);
+        self.turn_count = change
+            .turn_count
+            .unwrap_or(self.turn_count + u64::from(change.another_turn));
+    }
+}
+
+/// What one event changes; the vocabularies translate their events into this.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Change {
+    pub(crate) status: Option<Status>,
+    pub(crate) title: Option<String>,
+    pub(crate) phase: Option<String>,
+    pub(crate) speaker: Option<String>,
+    pub(crate) summary: Option<String>,
+    /// The number of turns, where the event says it.
+    pub(crate) turn_count: Option<u64>,
+    /// One turn more, where it does not.
+    pub(crate) another_turn: bool,
+    pub(crate) token: Option<Token>,
+    /// The voice whose open text ends here.
+    pub(crate) closes: Option<String>,
+}
+
+impl Change {
+    pub(super) fn to(status: Status) -> Self {
+        Self {
+            status: Some(status),
+            ..Self::default()
+        }
+    }
+}
+
+/// A piece of what is being said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Token {
+    /// What an utterance and its tokens have in common.
+    pub(crate) voice: String,
+    pub(crate) participant: String,
+    pub(crate) persona: Option<String>,
+    /// The speaker as it is shown, where that differs from the participant.
+    pub(crate) name: Option<String>,
+    pub(crate) segment: Option<String>,
+    pub(crate) text: String,
+}
+
+/// An utterance that is being spoken: its text so far.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct OpenUtterance {
+    /// Who speaks.
+    pub(crate) participant: String,
+    /// The persona that speaks.
+    pub(crate) persona: Option<String>,
+    /// Which of the speaker's texts this is.
+    pub(crate) segment: Option<String>,
+    /// What has been said so far.
+    pub(crate) text: String,
+    #[serde(skip)]
+    voice: String,
+    #[serde(skip)]
+    name: Option<String>,
+}
+
+/// Every utterance that is being spoken, in the order in which they were begun.
+#[derive(Debug, Default)]
+pub(crate) struct OpenText {
+    utterances: Vec<OpenUtterance>,
+    bytes: usize,
+}
+
+impl OpenText {
+    /// How much open text a stream keeps, in bytes; past it, the oldest utterance is forgotten.
+    pub(crate) const MAX_BYTES: usize = 256 * 1024;
+    /// How many utterances may be open at once.
+    pub(crate) const MAX_UTTERANCES: usize = 64;
+
+    /// Adds a token, or closes a voice, as the event says.
+    pub(crate) fn apply(&mut self, change: &Change) {
+        if let Some(voice) = &change.closes {
+            self.retain(|open| open.voice != *voice);
+        }
+        if change.status == Some(Status::Completed) {
+            self.retain(|_| false);
+        }
+        if let Some(token) = &change.token {
+            self.add(token);
+        }
+    }
+
+    /// Who speaks: the voice that was opened last.
+    pub(crate) fn speaker(&self) -> Option<&str> {
+        let open = self.utterances.last()?;
+        Some(open.name.as_deref().unwrap_or(&open.participant))
+    }
+
+    pub(crate) fn utterances(&self) -> &[OpenUtterance] {
+        &self.utterances
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.utterances.is_empty()
+    }
+
+    fn add(&mut self, token: &Token) {
+        let is_same =
+            |open: &OpenUtterance| open.voice == token.voice && open.segment == token.segment;
+        match self.utterances.iter_mut().find(|open| is_same(open)) {
+            Some(open) => open.text.push_str(&token.text),
+            None => self.utterances.push(OpenUtterance {
+                participant: token.participant.clone(),
+                persona: token.persona.clone(),
+                segment: token.segment.clone(),
+                text: token.text.clone(),
+                voice: token.voice.clone(),
+                name: token.name.clone(),
+            }),
+        }
+        self.bytes += token.text.len();
+        while self.bytes > Self::MAX_BYTES || self.utterances.len() > Self::MAX_UTTERANCES {
+            let forgotten = self.utterances.remove(0);
+            self.bytes -= forgotten.text.len();
+        }
+    }
+
+    fn retain(&mut self, keep: impl FnMut(&OpenUtterance) -> bool) {
+        self.utterances.retain(keep);
+        self.bytes = self.utterances.iter().map(|open| open.text.len()).sum();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{event::vocabulary, stream_key::StreamKind};
+
+    fn fold(kind: StreamKind, events: &[(&str, &str)]) -> (Snapshot, OpenText) {
+        let mut folded = (Snapshot::default(), OpenText::default());
+        for (name, data) in events {
+            let change = vocabulary(kind).change(name, data);
+            folded.0.apply(&change);
+            folded.1.apply(&change);
+        }
+        folded
+    }
+
+    fn open_texts(open: &OpenText) -> Vec<(&str, &str)> {
+        open.utterances()
+            .iter()
+            .map(|open| (open.participant.as_str(), open.text.as_str()))
+            .collect()
+    }
+
+    #[test]
+    fn a_debate_folds_to_its_phase_speaker_and_turns() {
+        let (snapshot, open) = fold(
+            StreamKind::Debate,
+            &[
+                ("debate_started", r#"{"title":"Why?"}"#),
+                ("phase_transition", r#"{"phase":"Opening","timestamp":1}"#),
+                ("token", r#"{"speaker":"Pro","token":"Be"}"#),
+                ("token", r#"{"speaker":"Con","token":"No"}"#),
+                ("token", r#"{"speaker":"Pro","token":"cause"}"#),
+                (
+                    "utterance",
+                    r#"{"id":"1","timestamp":1,"phase":"Opening","speaker":"Con","content":"No"}"#,
+                ),
+                ("pause", "{}"),
+                ("note", "[]"),
+            ],
+        );
+        assert_eq!(
+            snapshot,
+            Snapshot {
+                status: Status::Paused,
+                title: Some("Why?".into()),
+                phase: Some("Opening".into()),
+                speaker: Some("Con".into()),
+                turn_count: 1,
+                summary: None,
+            }
+        );
+        assert_eq!(open_texts(&open), [("Pro", "Because")]);
+        assert_eq!(open.speaker(), Some("Pro"));
+    }
+
+    #[test]
+    fn a_conversation_counts_the_turns_it_is_told() {
+        let (snapshot, open) = fold(
+            StreamKind::Conversation,
+            &[
+                ("conversation_started", r#"{"title":"Tides"}"#),
+                (
+                    "conversation_speaker_changed",
+                    r#"{"sessionId":"s","speakerId":"a","speakerName":"Ada"}"#,
+                ),
+                (
+                    "conversation_token",
+                    r#"{"participantId":"a","personaSlug":"ada","personaName":"Ada","segment":"1","token":"Hi"}"#,
+                ),
+                (
+                    "conversation_utterance",
+                    r#"{"sessionId":"s","speakerName":"Ada","personaSlug":"ada","content":"Hi","isHost":true,"turnCount":7,"timestamp":1}"#,
+                ),
+                (
+                    "conversation_context_updated",
+                    r#"{"sessionId":"s","summary":"Hello.","turnCount":7}"#,
+                ),
+                ("conversation_completed", "{}"),
+            ],
+        );
+        assert_eq!(snapshot.turn_count, 7);
+        assert_eq!(snapshot.speaker.as_deref(), Some("Ada"));
+        assert_eq!(snapshot.summary.as_deref(), Some("Hello."));
+        assert_eq!(snapshot.status, Status::Completed);
+        assert!(open.is_empty());
+    }
+
+    #[test]
+    fn open_text_is_bounded() {
+        let mut open = OpenText::default();
+        let token = |voice: usize, text: &str| Change {
+            token: Some(Token {
+                voice: voice.to_string(),
+                participant: voice.to_string(),
+                persona: None,
+                name: None,
+                segment: None,
+                text: text.into(),
+            }),
+            ..Change::default()
+        };
+        for voice in 0..1000 {
+            open.apply(&token(voice, "x"));
+        }
+        assert_eq!(open.utterances().len(), OpenText::MAX_UTTERANCES);
+        let long = "x".repeat(60_000);
+        for voice in 0..20 {
+            open.apply(&token(voice, &long));
+        }
+        let bytes: usize = open.utterances().iter().map(|open| open.text.len()).sum();
+        assert!(bytes <= OpenText::MAX_BYTES, "{bytes}");
+        for _ in 0..20 {
+            open.apply(&token(19, &long));
+        }
+        let bytes: usize = open.utterances().iter().map(|open| open.text.len()).sum();
+        assert!(bytes <= OpenText::MAX_BYTES, "{bytes}");
+    }
+}

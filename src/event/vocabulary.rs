@@ -1,0 +1,91 @@
+//! What one kind of stream must say about its events; everything above is written against this.
+
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use super::{conversation, debate, snapshot::Change};
+use crate::stream_key::{StreamId, StreamKind};
+
+/// The words of one kind of stream.
+pub(crate) trait Vocabulary: Sync {
+    /// The event that ends a stream.
+    fn final_name(&self) -> &'static str;
+
+    /// Whether events of this name are transient without being asked.
+    fn is_transient(&self, name: &str) -> bool;
+
+    /// Checks the payload of a known name; other names may carry anything that their envelope can hold.
+    fn check(&self, name: &str, data: &str) -> Result<(), PayloadError>;
+
+    /// What goes out instead of the payload, if not the payload itself.
+    fn envelope(&self, name: &str, data: &str, now_ms: i64) -> Option<String>;
+
+    /// What an event that was accepted changes in the snapshot.
+    fn change(&self, name: &str, data: &str) -> Change;
+
+    /// Name and payload of the first event on every connection.
+    fn greeting(&self, id: &StreamId, subscriber: Uuid, now_ms: i64) -> (&'static str, String);
+
+    /// What is sent when nothing else is.
+    fn heartbeat(&self, id: &StreamId, now_ms: i64) -> Heartbeat;
+}
+
+/// What keeps an idle connection open.
+pub(crate) enum Heartbeat {
+    Comment(&'static str),
+    Event(&'static str, String),
+}
+
+/// The vocabulary of this kind of stream.
+pub(crate) fn vocabulary(kind: StreamKind) -> &'static dyn Vocabulary {
+    match kind {
+        StreamKind::Debate => &debate::Debate,
+        StreamKind::Conversation => &conversation::Conversation,
+    }
+}
+
+/// A payload that is not as its event's name demands.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: {reason}")]
+pub struct PayloadError {
+    /// Where, as a JSON path from the event: `$.data.phase`.
+    pub path: String,
+    /// What is wrong there.
+    pub reason: String,
+}
+
+/// Checks that `data` has the fields of `T`; more fields may be there.
+pub(super) fn check<T: DeserializeOwned>(data: &str) -> Result<(), PayloadError> {
+    let mut json = serde_json::Deserializer::from_str(data);
+    match serde_path_to_error::deserialize::<_, T>(&mut json) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(payload_error(&error)),
+    }
+}
+
+fn payload_error(error: &serde_path_to_error::Error<serde_json::Error>) -> PayloadError {
+    let mut path = String::from("$.data");
+    for segment in error.path() {
+        path.push_str(&match segment {
+            serde_path_to_error::Segment::Seq { index } => format!("[{index}]"),
+            other => format!(".{other}"),
+        });
+    }
+    // serde_json ends its messages with " at line 1 column 9": of our compact text, so of no use.
+    let message = error.inner().to_string();
+    let reason = message.split(" at line ").next().unwrap_or_default();
+    // serde says of a missing field where its parent is.
+    let missing = reason
+        .strip_prefix("missing field `")
+        .and_then(|rest| rest.strip_suffix('`'));
+    match missing {
+        Some(field) => PayloadError {
+            path: format!("{path}.{field}"),
+            reason: "is missing".into(),
+        },
+        None => PayloadError {
+            path,
+            reason: reason.into(),
+        },
+    }
+}

@@ -1,0 +1,239 @@
+//! Every error answer: one JSON shape, and nothing in it that a client could not have known.
+
+use std::fmt;
+
+use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError, http::StatusCode};
+use serde::Serialize;
+
+use crate::{
+    event::{EventError, JsonError},
+    hub::{BroadcastError, PublishError, SendToClientError},
+    orchestrator::{ControlError, TranscriptError},
+    store::StoreError,
+    stream_key::InvalidStreamKey,
+};
+
+/// An error as a client sees it: `{"error":{"code","message"}}`.
+#[derive(Debug)]
+pub(super) struct ApiError {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+}
+
+#[derive(Serialize)]
+pub(super) struct Body<'a> {
+    error: BodyError<'a>,
+}
+
+#[derive(Serialize)]
+struct BodyError<'a> {
+    code: &'a str,
+    message: &'a str,
+}
+
+impl ApiError {
+    fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            code,
+            message: message.into(),
+        }
+    }
+
+    pub(super) fn bad_request(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, message)
+    }
+
+    pub(super) fn bad_stream_id(error: InvalidStreamKey) -> Self {
+        Self::bad_request("invalid_stream_id", error.to_string())
+    }
+
+    pub(super) fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", message)
+    }
+
+    pub(super) fn no_such_stream() -> Self {
+        Self::not_found("nobody has published to this stream")
+    }
+
+    pub(super) fn method_not_allowed() -> Self {
+        let message = "this address does not take that method; see the Allow header";
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method_not_allowed",
+            message,
+        )
+    }
+
+    pub(super) fn media_type() -> Self {
+        let message = "the body must be sent as Content-Type: application/json";
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_media_type",
+            message,
+        )
+    }
+
+    pub(super) fn too_large(limit: usize) -> Self {
+        let message = format!("the body is longer than {limit} bytes");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
+    }
+
+    pub(super) fn too_slow() -> Self {
+        Self::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "timeout",
+            "the body took too long to arrive",
+        )
+    }
+
+    pub(super) fn invalid_event(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_event", message)
+    }
+
+    pub(super) fn unavailable() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "unavailable",
+            "the server cannot do this now; try again",
+        )
+    }
+
+    pub(super) fn internal() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "the server has made a mistake",
+        )
+    }
+
+    pub(super) fn builder(&self) -> HttpResponseBuilder {
+        HttpResponse::build(self.status)
+    }
+
+    pub(super) fn body(&self) -> Body<'_> {
+        Body {
+            error: BodyError {
+                code: self.code,
+                message: &self.message,
+            },
+        }
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.message)
+    }
+}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        self.builder().json(self.body())
+    }
+}
+
+impl actix_web::Responder for ApiError {
+    type Body = actix_web::body::BoxBody;
+
+    fn respond_to(self, _: &actix_web::HttpRequest) -> HttpResponse {
+        self.error_response()
+    }
+}
+
+impl From<EventError> for ApiError {
+    fn from(error: EventError) -> Self {
+        event_error(&error, error.to_string())
+    }
+}
+
+impl From<BroadcastError> for ApiError {
+    fn from(error: BroadcastError) -> Self {
+        let message = error.to_string();
+        match &error {
+            BroadcastError::Count(_) => Self::bad_request("invalid_batch", message),
+            BroadcastError::Event { reason, .. } => event_error(reason, message),
+            BroadcastError::AfterTheEnd => Self::invalid_event(message),
+        }
+    }
+}
+
+fn event_error(error: &EventError, message: String) -> ApiError {
+    match error {
+        EventError::Name => ApiError::bad_request("invalid_type", message),
+        EventError::Reserved(_) => ApiError::bad_request("reserved_type", message),
+        EventError::Json(JsonError::TooDeep | JsonError::LoneSurrogate) => {
+            ApiError::bad_request("invalid_json", message)
+        }
+        EventError::Payload(_) | EventError::TransientFinal => ApiError::invalid_event(message),
+    }
+}
+
+impl From<PublishError> for ApiError {
+    fn from(error: PublishError) -> Self {
+        let message = error.to_string();
+        match error {
+            PublishError::Broadcast(error) => error.into(),
+            PublishError::TooLarge { .. } => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
+            }
+            PublishError::Completed => Self::new(StatusCode::CONFLICT, "completed", message),
+            PublishError::Overloaded => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", message)
+            }
+            PublishError::Unavailable => Self::unavailable(),
+        }
+    }
+}
+
+impl From<SendToClientError> for ApiError {
+    fn from(error: SendToClientError) -> Self {
+        match error {
+            SendToClientError::Unknown => Self::not_found(error.to_string()),
+            SendToClientError::Busy => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "client_busy",
+                error.to_string(),
+            ),
+            SendToClientError::Unavailable => Self::unavailable(),
+        }
+    }
+}
+
+impl From<ControlError> for ApiError {
+    fn from(error: ControlError) -> Self {
+        let code = match &error {
+            ControlError::Running => "already_running",
+            ControlError::NotRunning => "not_running",
+            ControlError::Publish(_) => "not_published",
+        };
+        match error {
+            ControlError::Publish(error) => error.into(),
+            ControlError::Running | ControlError::NotRunning => {
+                Self::new(StatusCode::CONFLICT, code, error.to_string())
+            }
+        }
+    }
+}
+
+impl From<TranscriptError> for ApiError {
+    fn from(error: TranscriptError) -> Self {
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "invalid_transcript",
+            error.to_string(),
+        )
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        log::error!(error:% = error; "the store failed");
+        Self::unavailable()
+    }
+}

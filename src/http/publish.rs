@@ -1,0 +1,69 @@
+//! Publishing: to all who follow a stream, or to one of them.
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    web::{Data, Path, Payload},
+};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::{ApiState, body, error::ApiError, target::Target};
+use crate::{
+    event::{EventId, NewEvent},
+    hub::{BATCH_MAX, Broadcast, SendToClient},
+};
+
+/// What a request may hold beside the payloads of its events.
+const OVERHEAD_BYTES: usize = 16 * 1024;
+
+#[derive(Serialize)]
+struct PublishedBody {
+    ids: Vec<Option<EventId>>,
+}
+
+pub(super) async fn publish(
+    Target(stream): Target,
+    request: HttpRequest,
+    payload: Payload,
+    state: Data<ApiState>,
+) -> Result<HttpResponse, ApiError> {
+    body::require_json(&request)?;
+    let limit = BATCH_MAX * state.hub.config().event_bytes_max + OVERHEAD_BYTES;
+    let json = body::text(&request, payload, limit, &state).await?;
+    let events = if json.trim_start().starts_with('[') {
+        body::parse::<Vec<NewEvent>>(&json)?
+    } else {
+        vec![body::parse::<NewEvent>(&json)?]
+    };
+    let published = state
+        .hub
+        .broadcast(Broadcast::new(stream, &events)?)
+        .await?;
+    let mut answer = match published.last_id() {
+        Some(_) => HttpResponse::Created(),
+        None => HttpResponse::Accepted(),
+    };
+    Ok(answer.json(PublishedBody { ids: published.ids }))
+}
+
+pub(super) async fn send_to_client(
+    Target(stream): Target,
+    path: Path<(String, String)>,
+    request: HttpRequest,
+    payload: Payload,
+    state: Data<ApiState>,
+) -> Result<HttpResponse, ApiError> {
+    body::require_json(&request)?;
+    let client: Uuid = path
+        .1
+        .parse()
+        .map_err(|_| ApiError::bad_request("invalid_client_id", "a client id is a UUID"))?;
+    let limit = state.hub.config().event_bytes_max + OVERHEAD_BYTES;
+    let json = body::text(&request, payload, limit, &state).await?;
+    let event = body::parse::<NewEvent>(&json)?;
+    state
+        .hub
+        .send_to_client(SendToClient::new(stream, client, event)?)
+        .await?;
+    Ok(HttpResponse::Accepted().json(PublishedBody { ids: vec![None] }))
+}

@@ -1,0 +1,289 @@
+//! Streams, their subscribers and their history: the part that everything else exists for.
+//!
+//! The [registry](registry) routes; one [actor](stream_actor) for each active stream owns its
+//! [state](stream_state), which holds all the rules; one [actor](subscriber) for each connection lives in
+//! its response body.
+
+mod config;
+mod history;
+mod messages;
+mod publish_queue;
+mod registry;
+mod replay;
+mod stream_actor;
+mod stream_state;
+mod subscriber;
+
+use std::{sync::Arc, time::Duration};
+
+use actix::{Actor, Addr, ArbiterHandle, Message};
+use uuid::Uuid;
+
+pub(crate) use self::stream_state::SnapshotView;
+pub use self::{
+    config::HubConfig,
+    messages::{
+        BATCH_MAX, Broadcast, BroadcastError, ClientCounts, HubStats, KindStats, PublishError,
+        Published, RegistryAddr, SendToClient, SendToClientError, Shutdown, Stats,
+    },
+    registry::Registry,
+};
+use self::{
+    messages::{Connect, ConnectError, Inspect},
+    subscriber::{SubscriberBody, Surroundings},
+};
+use crate::{
+    clock::Clock,
+    event::{EventId, NewEvent},
+    sse::Cursor,
+    store::{PageLimits, Store, StoreError, StoredEvent, StoredStream},
+    stream_key::{StreamKey, StreamKind},
+};
+
+/// A cloneable handle to the registry, the streams' actors and the store.
+///
+/// ```
+/// use clearside_sse::{DatabaseUrl, Hub, HubConfig, NewEvent, Store};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("clearside.db");
+/// # actix::System::new().block_on(async {
+/// let store = Store::open(&DatabaseUrl::file(path))?;
+/// let hub = Hub::start(&actix::Arbiter::current(), store, HubConfig::default());
+///
+/// let debate = "debate/d1".parse()?;
+/// let phase = NewEvent::new("phase_transition", &serde_json::json!({"phase": "Opening", "timestamp": 0}))?;
+/// let id = hub.publish(&debate, phase).await?.expect("a phase transition is durable");
+/// assert_eq!(id.seq, 1);
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Hub {
+    registry: Addr<Registry>,
+    surroundings: Arc<Surroundings>,
+    store: Store,
+}
+
+/// A stream, with what is happening on it right now.
+#[derive(Debug, Clone)]
+pub(crate) struct StreamDescription {
+    pub(crate) key: StreamKey,
+    pub(crate) view: SnapshotView,
+    /// None if nothing durable has been published.
+    pub(crate) stored: Option<StoredStream>,
+}
+
+impl Hub {
+    /// Starts a hub, its registry and all streams' actors on this arbiter.
+    #[must_use]
+    pub fn start(arbiter: &ArbiterHandle, store: Store, config: HubConfig) -> Self {
+        Self::start_with_clock(arbiter, store, config, Clock::system())
+    }
+
+    /// Starts a hub that stamps its events by this clock.
+    #[must_use]
+    pub fn start_with_clock(
+        arbiter: &ArbiterHandle,
+        store: Store,
+        config: HubConfig,
+        clock: Clock,
+    ) -> Self {
+        let config = Arc::new(config);
+        let actor = Registry::new(Arc::clone(&config), clock.clone(), store.clone());
+        let registry = Registry::start_in_arbiter(arbiter, |_| actor);
+        let surroundings = Arc::new(Surroundings {
+            config,
+            clock,
+            next_chunk: registry.clone().recipient(),
+            disconnect: registry.clone().recipient(),
+        });
+        Self {
+            registry,
+            surroundings,
+            store,
+        }
+    }
+
+    /// Where an application's actors send [`Broadcast`] and the other messages to.
+    #[must_use]
+    pub const fn registry(&self) -> &RegistryAddr {
+        &self.registry
+    }
+
+    /// The settings that the hub was started with.
+    #[must_use]
+    pub fn config(&self) -> &HubConfig {
+        &self.surroundings.config
+    }
+
+    /// Publishes one event; answers its id once it is stored, none if it is transient.
+    ///
+    /// # Errors
+    /// When the event is not as its name demands, the stream has ended, or the event cannot be stored.
+    pub async fn publish(
+        &self,
+        stream: &StreamKey,
+        event: NewEvent,
+    ) -> Result<Option<EventId>, PublishError> {
+        let broadcast = Broadcast::one(stream.clone(), event)?;
+        Ok(self.broadcast(broadcast).await?.last_id())
+    }
+
+    /// Publishes events: all of them, next to each other, or none.
+    ///
+    /// # Errors
+    /// When the stream has ended, or the events cannot be stored.
+    pub async fn broadcast(&self, broadcast: Broadcast) -> Result<Published, PublishError> {
+        self.ask(broadcast)
+            .await
+            .unwrap_or(Err(PublishError::Unavailable))
+    }
+
+    /// Follows a stream from this cursor on: the body of a `text/event-stream` response.
+    ///
+    /// `None`: the client has seen the end of the stream, and should be told to stay away (204).
+    ///
+    /// # Errors
+    /// When there are too many connections, or the hub is shutting down.
+    pub(crate) async fn subscribe(
+        &self,
+        stream: &StreamKey,
+        cursor: Cursor,
+    ) -> Result<Option<SubscriberBody>, ConnectError> {
+        let subscriber = Uuid::new_v4();
+        let (mut body, handle) =
+            SubscriberBody::new(stream.clone(), subscriber, Arc::clone(&self.surroundings));
+        let connect = Connect {
+            stream: stream.clone(),
+            subscriber,
+            handle,
+            cursor,
+        };
+        let head = self
+            .ask(connect)
+            .await
+            .unwrap_or(Err(ConnectError::Unavailable))?;
+        Ok(head.map(|head| {
+            body.begin(head);
+            body
+        }))
+    }
+
+    /// Sends one transient event to one subscriber.
+    ///
+    /// # Errors
+    /// When nobody of that id follows the stream, or its mailbox is full.
+    pub async fn send_to_client(&self, message: SendToClient) -> Result<(), SendToClientError> {
+        self.ask(message)
+            .await
+            .unwrap_or(Err(SendToClientError::Unavailable))
+    }
+
+    /// How many streams are followed, and by how many. All zero if the hub is gone.
+    pub async fn stats(&self) -> HubStats {
+        self.ask(Stats).await.unwrap_or_default()
+    }
+
+    /// How many follow this stream.
+    pub async fn client_count(&self, stream: &StreamKey) -> usize {
+        self.client_counts(vec![stream.clone()])
+            .await
+            .into_iter()
+            .sum()
+    }
+
+    /// Whether anyone follows this stream.
+    pub async fn has_clients(&self, stream: &StreamKey) -> bool {
+        self.client_count(stream).await > 0
+    }
+
+    async fn client_counts(&self, streams: Vec<StreamKey>) -> Vec<usize> {
+        let none = vec![0; streams.len()];
+        self.ask(ClientCounts(streams)).await.unwrap_or(none)
+    }
+
+    /// Whether the registry answers.
+    pub async fn is_alive(&self) -> bool {
+        self.ask(Stats).await.is_some()
+    }
+
+    /// Whether the registry and the store answer.
+    pub async fn is_ready(&self) -> bool {
+        self.is_alive().await && self.store.ping().await.is_ok()
+    }
+
+    /// Ends every connection within `spread`, each with a retry time of its own, and takes no new ones.
+    /// Publishes go on being answered. Returns when the last connection has ended.
+    pub async fn shutdown(&self, spread: Duration) {
+        self.ask(Shutdown { spread }).await;
+    }
+
+    /// A stream as it is now; none if nobody has published to it.
+    pub(crate) async fn describe(
+        &self,
+        stream: &StreamKey,
+    ) -> Result<Option<StreamDescription>, StoreError> {
+        let stored = self.store.load(stream).await?;
+        let view = self.ask(Inspect(stream.clone())).await.flatten();
+        let at_rest = || {
+            stored
+                .as_ref()
+                .map(|stored| SnapshotView::at_rest(stored.snapshot.clone(), 0))
+        };
+        let view = view.or_else(at_rest);
+        Ok(view.map(|view| StreamDescription {
+            key: stream.clone(),
+            view,
+            stored,
+        }))
+    }
+
+    /// The streams of a kind that have been published to, newest first.
+    pub(crate) async fn list(
+        &self,
+        kind: StreamKind,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<StreamDescription>, StoreError> {
+        let streams = self.store.list(kind, before, limit).await?;
+        let counts = self
+            .client_counts(streams.iter().map(|stream| stream.key.clone()).collect())
+            .await;
+        let describe = |(stored, clients): (StoredStream, usize)| StreamDescription {
+            key: stored.key.clone(),
+            view: SnapshotView::at_rest(stored.snapshot.clone(), clients),
+            stored: Some(stored),
+        };
+        Ok(streams.into_iter().zip(counts).map(describe).collect())
+    }
+
+    /// What is stored of a stream, but for its events.
+    pub(crate) async fn stored(
+        &self,
+        stream: &StreamKey,
+    ) -> Result<Option<StoredStream>, StoreError> {
+        self.store.load(stream).await
+    }
+
+    /// The stored events after a cursor.
+    pub(crate) async fn page(
+        &self,
+        stream: &StreamKey,
+        cursor: EventId,
+        limits: PageLimits,
+    ) -> Result<Vec<StoredEvent>, StoreError> {
+        self.store.page(stream, cursor, limits).await
+    }
+
+    /// `None`: the registry is gone.
+    async fn ask<M>(&self, message: M) -> Option<M::Result>
+    where
+        M: Message + Send + 'static,
+        M::Result: Send,
+        Registry: actix::Handler<M>,
+    {
+        self.registry.send(message).await.ok()
+    }
+}

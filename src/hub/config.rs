@@ -1,0 +1,67 @@
+//! The hub's settings; each field says its unit, its default and where the number comes from.
+
+use std::time::Duration;
+
+/// How the hub treats its clients and how much it keeps in memory.
+#[derive(Debug, Clone)]
+pub struct HubConfig {
+    /// Silence after which a heartbeat is due; it is sent whether or not there was silence. Default 15 s.
+    ///
+    /// Source: INFRA-003. Must stay under a proxy's idle limit (nginx `proxy_read_timeout`: 60 s).
+    pub heartbeat_interval: Duration,
+    /// How long a client waits before it reconnects, jittered by half of it both ways. Default 2 s.
+    pub retry: Duration,
+    /// The age at which a connection is ended, to resume at once; ± 10 %. Default 1 h.
+    ///
+    /// Source: CONV-011, `cleanupStaleConnections`.
+    pub connection_age_max: Duration,
+    /// Connections in all. Default 20,000; a server lowers it to what its file descriptors allow.
+    pub clients_max: usize,
+    /// Connections to one stream. Default 20,000.
+    pub clients_per_stream_max: usize,
+    /// Deliveries that wait for one client before it falls behind. Default 64.
+    ///
+    /// What waits is shared between the clients of a stream: a delivery costs each some 100 bytes.
+    pub mailbox_capacity: usize,
+    /// Events that an active stream keeps in memory. Default 256.
+    pub history_events: usize,
+    /// Bytes that an active stream keeps in memory, as they go over the wire. Default 256 KiB.
+    pub history_bytes: usize,
+    /// The longest payload, in bytes of JSON. Default 64 KiB.
+    pub event_bytes_max: usize,
+    /// Publishes that may wait for one stream's commit; further ones are refused. Default 1,024.
+    pub pending_publishes_max: usize,
+    /// How long a stream that nobody follows or publishes to stays in memory. Default 60 s.
+    pub idle_after: Duration,
+}
+
+impl HubConfig {
+    /// The retry time for one connection: half to one and a half of [`retry`](Self::retry), so that
+    /// clients that were cut off together do not come back together.
+    pub(crate) fn jittered_retry(&self) -> Duration {
+        self.retry.mul_f64(0.5 + fastrand::f64())
+    }
+
+    /// The age limit for one connection: 90 to 110 % of it.
+    pub(crate) fn jittered_connection_age(&self) -> Duration {
+        self.connection_age_max.mul_f64(0.9 + 0.2 * fastrand::f64())
+    }
+}
+
+impl Default for HubConfig {
+    fn default() -> Self {
+        Self {
+            heartbeat_interval: Duration::from_secs(15),
+            retry: Duration::from_secs(2),
+            connection_age_max: Duration::from_secs(60 * 60),
+            clients_max: 20_000,
+            clients_per_stream_max: 20_000,
+            mailbox_capacity: 64,
+            history_events: 256,
+            history_bytes: 256 * 1024,
+            event_bytes_max: 64 * 1024,
+            pending_publishes_max: 1024,
+            idle_after: Duration::from_secs(60),
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! The order of a stream: what waits to be stored, and what goes into the next batch.
+//!
+//! One batch is being stored at a time; whatever comes meanwhile is the next one. Tokens never touch the
+//! store, but wait their turn behind durable events that came before them: one order, for everyone.
+
+use std::collections::VecDeque;
+
+use crate::event::Event;
+
+/// How many events go into one batch at most; a publish is never split.
+const BATCH_EVENTS: usize = 1024;
+
+/// How many bytes go into one batch at most; a publish is never split.
+const BATCH_BYTES: usize = 1024 * 1024;
+
+/// Events that were published together, and where the answer goes.
+#[derive(Debug)]
+pub(crate) struct Publish<A> {
+    pub(crate) events: Vec<Event>,
+    pub(crate) answer: A,
+}
+
+/// Publishes that become visible together.
+#[derive(Debug)]
+pub(crate) struct Batch<A> {
+    pub(crate) publishes: Vec<Publish<A>>,
+}
+
+impl<A> Batch<A> {
+    /// The batch's events, in their order.
+    pub(crate) fn events(&self) -> impl Iterator<Item = &Event> {
+        self.publishes.iter().flat_map(|publish| &publish.events)
+    }
+
+    /// The events that have to be stored before anyone sees the batch.
+    pub(crate) fn durable(&self) -> Vec<Event> {
+        self.events()
+            .filter(|event| !event.is_transient())
+            .cloned()
+            .collect()
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct PublishQueue<A> {
+    waiting: VecDeque<Publish<A>>,
+    waiting_max: usize,
+    is_storing: bool,
+}
+
+impl<A> PublishQueue<A> {
+    pub(crate) fn new(waiting_max: usize) -> Self {
+        Self {
+            waiting: VecDeque::new(),
+            waiting_max,
+            is_storing: false,
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && !self.is_storing
+    }
+
+    /// Adds a publish, or hands it back if too many are waiting.
+    pub(crate) fn push(&mut self, publish: Publish<A>) -> Result<(), Publish<A>> {
+        if self.waiting.len() >= self.waiting_max {
+            return Err(publish);
+        }
+        self.waiting.push_back(publish);
+        Ok(())
+    }
+
+    /// The next batch, unless one is still being stored. After a batch with durable events nothing more
+    /// comes until [`stored`](Self::stored).
+    pub(crate) fn next_batch(&mut self) -> Option<Batch<A>> {
+        if self.is_storing {
+            return None;
+        }
+        let mut publishes = Vec::new();
+        let (mut events, mut bytes) = (0, 0);
+        while let Some(next) = self.waiting.front() {
+            events += next.events.len();
+            bytes += next
+                .events
+                .iter()
+                .map(|event| event.data().len())
+                .sum::<usize>();
+            if !publishes.is_empty() && (events > BATCH_EVENTS || bytes > BATCH_BYTES) {
+                break;
+            }
+            // What comes after the end has to see whether it was stored.
+            let is_final = next.events.iter().any(Event::is_final);
+            publishes.extend(self.waiting.pop_front());
+            if is_final {
+                break;
+            }
+        }
+        let batch = (!publishes.is_empty()).then_some(Batch { publishes })?;
+        self.is_storing = batch.events().any(|event| !event.is_transient());
+        Some(batch)
+    }
+
+    /// The batch that was being stored is settled, one way or the other.
+    pub(crate) fn stored(&mut self) {
+        self.is_storing = false;
+    }
+
+    /// Everything that waits: the stream has ended.
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = Publish<A>> {
+        self.waiting.drain(..)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{event::NewEvent, stream_key::StreamKind};
+
+    fn publish(answer: u32, names: &[&str]) -> Publish<u32> {
+        let event = |name: &&str| {
+            let data = serde_json::json!({"speaker": "s", "token": "t"});
+            Event::accept(StreamKind::Debate, &NewEvent::new(*name, &data).unwrap()).unwrap()
+        };
+        Publish {
+            events: names.iter().map(event).collect(),
+            answer,
+        }
+    }
+
+    fn next(queue: &mut PublishQueue<u32>) -> Option<Vec<u32>> {
+        queue.next_batch().map(|batch| {
+            batch
+                .publishes
+                .iter()
+                .map(|publish| publish.answer)
+                .collect()
+        })
+    }
+
+    #[test]
+    fn what_comes_while_a_batch_is_stored_is_the_next_batch() {
+        let mut queue = PublishQueue::new(100);
+        queue.push(publish(1, &["note"])).unwrap();
+        assert_eq!(next(&mut queue), Some(vec![1]));
+        queue.push(publish(2, &["note", "note"])).unwrap();
+        queue.push(publish(3, &["token"])).unwrap();
+        queue.push(publish(4, &["note"])).unwrap();
+        assert_eq!(next(&mut queue), None);
+        queue.stored();
+        assert_eq!(next(&mut queue), Some(vec![2, 3, 4]));
+        queue.stored();
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn tokens_alone_wait_for_nothing() {
+        let mut queue = PublishQueue::new(100);
+        queue.push(publish(1, &["token"])).unwrap();
+        assert_eq!(next(&mut queue), Some(vec![1]));
+        queue.push(publish(2, &["token"])).unwrap();
+        assert_eq!(next(&mut queue), Some(vec![2]));
+    }
+
+    #[test]
+    fn what_comes_after_the_end_waits_for_the_end() {
+        let mut queue = PublishQueue::new(100);
+        queue.push(publish(1, &["note", "complete"])).unwrap();
+        queue.push(publish(2, &["note"])).unwrap();
+        assert_eq!(next(&mut queue), Some(vec![1]));
+        queue.stored();
+        assert_eq!(
+            queue
+                .drain()
+                .map(|publish| publish.answer)
+                .collect::<Vec<_>>(),
+            [2]
+        );
+    }
+
+    #[test]
+    fn the_queue_and_its_batches_are_bounded() {
+        let mut queue = PublishQueue::new(30);
+        for answer in 0..30 {
+            queue.push(publish(answer, &["note"; 100])).unwrap();
+        }
+        assert_eq!(queue.push(publish(30, &["note"])).unwrap_err().answer, 30);
+        assert_eq!(next(&mut queue).unwrap().len(), 10);
+    }
+}

@@ -1,0 +1,305 @@
+//! The registry: which stream is whose, who is connected, and where a message goes.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use actix::{
+    Actor, Addr, AsyncContext, Context, Handler, Message, MessageResult, ResponseFuture,
+    dev::Request,
+};
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::{
+    config::HubConfig,
+    messages::{
+        Broadcast, ClientCounts, Connect, ConnectError, Disconnect, HubStats, Inspect, NextChunk,
+        PublishError, Published, Retire, SendToClient, SendToClientError, Shutdown, Stats,
+        StreamIdle,
+    },
+    stream_actor::StreamActor,
+    stream_state::{Chunk, SnapshotView},
+};
+use crate::{
+    clock::Clock,
+    store::Store,
+    stream_key::{StreamKey, StreamKind},
+};
+
+/// How many messages may wait for the registry, which only passes them on.
+const MAILBOX_CAPACITY: usize = 65_536;
+
+/// Knows every active stream. See [`RegistryAddr`](super::messages::RegistryAddr).
+pub struct Registry {
+    config: Arc<HubConfig>,
+    clock: Clock,
+    store: Store,
+    streams: HashMap<StreamKey, Entry>,
+    clients: usize,
+    /// Waits for the last client to go, once the hub is shutting down.
+    shutting_down: Option<Vec<oneshot::Sender<()>>>,
+}
+
+struct Entry {
+    address: Addr<StreamActor>,
+    /// Messages passed on to this address.
+    routed: u64,
+    clients: HashSet<Uuid>,
+}
+
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Registry")
+            .field("streams", &self.streams.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Registry {
+    pub(crate) fn new(config: Arc<HubConfig>, clock: Clock, store: Store) -> Self {
+        Self {
+            config,
+            clock,
+            store,
+            streams: HashMap::new(),
+            clients: 0,
+            shutting_down: None,
+        }
+    }
+
+    /// The stream's entry, with an actor that is alive: one that has panicked is replaced.
+    fn entry(&mut self, key: &StreamKey, ctx: &Context<Self>) -> &mut Entry {
+        let Self {
+            config,
+            clock,
+            store,
+            streams,
+            ..
+        } = self;
+        let start = || {
+            let idle = ctx.address().recipient();
+            StreamActor::new(
+                key.clone(),
+                Arc::clone(config),
+                clock.clone(),
+                store.clone(),
+                idle,
+            )
+            .start()
+        };
+        let entry = streams.entry(key.clone()).or_insert_with(|| Entry {
+            address: start(),
+            routed: 0,
+            clients: HashSet::new(),
+        });
+        if !entry.address.connected() {
+            log::warn!(stream:% = key; "the stream's actor is gone and is started anew");
+            entry.address = start();
+            entry.routed = 0;
+        }
+        entry
+    }
+}
+
+impl Entry {
+    /// Passes a message on. It is in the stream's mailbox when this returns, unless that is full.
+    fn route<M>(&mut self, message: M) -> Request<StreamActor, M>
+    where
+        M: Message + Send + 'static,
+        M::Result: Send,
+        StreamActor: Handler<M>,
+    {
+        self.routed += 1;
+        self.address.send(message)
+    }
+}
+
+impl Actor for Registry {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX_CAPACITY);
+    }
+}
+
+impl Handler<Connect> for Registry {
+    type Result = ResponseFuture<Result<Option<Chunk>, ConnectError>>;
+
+    fn handle(&mut self, connect: Connect, ctx: &mut Self::Context) -> Self::Result {
+        let refusal = if self.shutting_down.is_some() {
+            Some(ConnectError::ShuttingDown)
+        } else {
+            // A client that is gone has said so already; what it said must stay the last word.
+            let is_gone = !connect.handle.is_connected();
+            (is_gone || self.clients >= self.config.clients_max).then_some(ConnectError::Full)
+        };
+        if let Some(refusal) = refusal {
+            return Box::pin(async move { Err(refusal) });
+        }
+        self.clients += 1;
+        let entry = self.entry(&connect.stream.clone(), ctx);
+        entry.clients.insert(connect.subscriber);
+        let admission = entry.route(connect);
+        Box::pin(async move { admission.await.unwrap_or(Err(ConnectError::Unavailable)) })
+    }
+}
+
+impl Handler<Disconnect> for Registry {
+    type Result = ();
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "once for each connection, and must not be lost"
+    )]
+    fn handle(&mut self, gone: Disconnect, _: &mut Self::Context) {
+        let Some(entry) = self.streams.get_mut(&gone.stream) else {
+            return;
+        };
+        if entry.clients.remove(&gone.subscriber) {
+            self.clients -= 1;
+            entry.routed += 1;
+            entry.address.do_send(gone);
+        }
+        if self.clients == 0 {
+            for waiting in self
+                .shutting_down
+                .iter_mut()
+                .flat_map(|waiting| waiting.drain(..))
+            {
+                let _ = waiting.send(());
+            }
+        }
+    }
+}
+
+impl Handler<Broadcast> for Registry {
+    type Result = ResponseFuture<Result<Published, PublishError>>;
+
+    fn handle(&mut self, broadcast: Broadcast, ctx: &mut Self::Context) -> Self::Result {
+        let limit = self.config.event_bytes_max;
+        if broadcast
+            .events
+            .iter()
+            .any(|event| event.data().len() > limit)
+        {
+            return Box::pin(async move { Err(PublishError::TooLarge { limit }) });
+        }
+        let published = self.entry(&broadcast.stream.clone(), ctx).route(broadcast);
+        Box::pin(async move { published.await.unwrap_or(Err(PublishError::Unavailable)) })
+    }
+}
+
+impl Handler<SendToClient> for Registry {
+    type Result = ResponseFuture<Result<(), SendToClientError>>;
+
+    fn handle(&mut self, message: SendToClient, _: &mut Self::Context) -> Self::Result {
+        let sent = self
+            .streams
+            .get_mut(&message.stream)
+            .map(|entry| entry.route(message));
+        Box::pin(async move {
+            let sent = sent.ok_or(SendToClientError::Unknown)?;
+            sent.await.unwrap_or(Err(SendToClientError::Unavailable))
+        })
+    }
+}
+
+impl Handler<NextChunk> for Registry {
+    type Result = ResponseFuture<Option<Chunk>>;
+
+    fn handle(&mut self, question: NextChunk, _: &mut Self::Context) -> Self::Result {
+        let chunk = self
+            .streams
+            .get_mut(&question.stream)
+            .map(|entry| entry.route(question));
+        Box::pin(async move { chunk?.await.ok().flatten() })
+    }
+}
+
+impl Handler<Inspect> for Registry {
+    type Result = ResponseFuture<Option<SnapshotView>>;
+
+    fn handle(&mut self, question: Inspect, _: &mut Self::Context) -> Self::Result {
+        let view = self
+            .streams
+            .get_mut(&question.0)
+            .map(|entry| entry.route(question));
+        Box::pin(async move { view?.await.ok().flatten() })
+    }
+}
+
+impl Handler<Stats> for Registry {
+    type Result = MessageResult<Stats>;
+
+    fn handle(&mut self, _: Stats, _: &mut Self::Context) -> Self::Result {
+        let mut stats = HubStats::default();
+        for (key, entry) in &self.streams {
+            let kind = match key.kind() {
+                StreamKind::Debate => &mut stats.debates,
+                StreamKind::Conversation => &mut stats.conversations,
+            };
+            kind.count += usize::from(!entry.clients.is_empty());
+            kind.clients += entry.clients.len();
+            kind.active += 1;
+        }
+        MessageResult(stats)
+    }
+}
+
+impl Handler<ClientCounts> for Registry {
+    type Result = Vec<usize>;
+
+    fn handle(
+        &mut self,
+        ClientCounts(streams): ClientCounts,
+        _: &mut Self::Context,
+    ) -> Self::Result {
+        let count = |key| self.streams.get(key).map_or(0, |entry| entry.clients.len());
+        streams.iter().map(count).collect()
+    }
+}
+
+impl Handler<StreamIdle> for Registry {
+    type Result = ();
+
+    /// Forgets the stream only if this is the actor that is known, and nothing is on its way to it.
+    fn handle(
+        &mut self,
+        StreamIdle {
+            stream,
+            address,
+            handled,
+        }: StreamIdle,
+        _: &mut Self::Context,
+    ) {
+        let is_idle = |entry: &Entry| {
+            entry.address == address && entry.routed == handled && entry.clients.is_empty()
+        };
+        if self.streams.get(&stream).is_some_and(is_idle) {
+            self.streams.remove(&stream);
+            let _ = address.try_send(Retire);
+        }
+    }
+}
+
+impl Handler<Shutdown> for Registry {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, shutdown: Shutdown, _: &mut Self::Context) -> Self::Result {
+        let (last, gone) = oneshot::channel();
+        if self.clients > 0 {
+            self.shutting_down.get_or_insert_default().push(last);
+        } else {
+            self.shutting_down.get_or_insert_default();
+            let _ = last.send(());
+        }
+        for entry in self.streams.values_mut() {
+            entry.routed += 1;
+            // One whose mailbox is full has its connections closed by the server instead.
+            let _ = entry.address.try_send(shutdown);
+        }
+        Box::pin(async move { gone.await.unwrap_or_default() })
+    }
+}

@@ -1,0 +1,416 @@
+//! The actor around one stream's state: it moves messages, bytes and store calls, and decides nothing.
+
+use std::{sync::Arc, time::Duration};
+
+use actix::{
+    Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Recipient,
+    ResponseActFuture, ResponseFuture, WrapFuture, fut,
+};
+use tokio::{sync::oneshot, time::Instant};
+use uuid::Uuid;
+
+use super::{
+    config::HubConfig,
+    history::History,
+    messages::{
+        Broadcast, Connect, ConnectError, Deliver, Disconnect, Inspect, NextChunk, PublishError,
+        Published, Retire, SendToClient, SendToClientError, Shutdown, StreamIdle,
+    },
+    publish_queue::{Batch, Publish, PublishQueue},
+    stream_state::{CHUNK_BYTES, Chunk, Delivery, Next, SnapshotView, StreamState, Then},
+    subscriber::{SubscriberHandle, Undelivered},
+};
+use crate::{
+    clock::Clock,
+    event::{Event, EventId},
+    store::{Append, AppendError, Appended, PageLimits, Store},
+    stream_key::StreamKey,
+};
+
+/// How many publishes, joins and questions may wait for a stream.
+const MAILBOX_CAPACITY: usize = 4096;
+
+/// How many events are read from the store at a time.
+const PAGE_EVENTS: usize = 256;
+
+/// A voice that has been silent for this long is not being spoken any more. In idle periods.
+const SILENCE: u32 = 10;
+
+type Answer = oneshot::Sender<Result<Published, PublishError>>;
+
+/// One stream that is being followed or published to.
+pub(crate) struct StreamActor {
+    key: StreamKey,
+    config: Arc<HubConfig>,
+    clock: Clock,
+    store: Store,
+    idle: Recipient<StreamIdle>,
+    state: StreamState<SubscriberHandle>,
+    queue: PublishQueue<Answer>,
+    /// Whether the queue will be looked at once all mail is read.
+    is_flush_due: bool,
+    last_activity: Instant,
+    /// Messages that came by way of the registry.
+    handled: u64,
+}
+
+impl StreamActor {
+    pub(crate) fn new(
+        key: StreamKey,
+        config: Arc<HubConfig>,
+        clock: Clock,
+        store: Store,
+        idle: Recipient<StreamIdle>,
+    ) -> Self {
+        let history = History::new(config.history_events, config.history_bytes);
+        let queue = PublishQueue::new(config.pending_publishes_max);
+        Self {
+            state: StreamState::new(key.clone(), history),
+            key,
+            config,
+            clock,
+            store,
+            idle,
+            queue,
+            is_flush_due: false,
+            last_activity: Instant::now(),
+            handled: 0,
+        }
+    }
+}
+
+impl Actor for StreamActor {
+    type Context = Context<Self>;
+
+    /// Reads what is stored of the stream before any mail.
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX_CAPACITY);
+        let (store, key) = (self.store.clone(), self.key.clone());
+        let load = async move { store.load(&key).await };
+        ctx.wait(load.into_actor(self).map(|stored, actor, ctx| match stored {
+            Ok(Some(stored)) => actor.state.restore(stored),
+            Ok(None) => {}
+            Err(error) => {
+                // Whoever waits for an answer is told that the stream is unavailable; the next one to ask
+                // starts another actor.
+                log::error!(stream:% = actor.key, error:% = error; "the stream could not be loaded");
+                ctx.terminate();
+            }
+        }));
+        ctx.run_interval(self.config.idle_after / 2, |actor, ctx| {
+            actor.check_idle(ctx)
+        });
+    }
+}
+
+impl StreamActor {
+    fn touch(&mut self) {
+        self.handled += 1;
+        self.last_activity = Instant::now();
+    }
+
+    /// Looks at the queue once all mail is read, so that what comes together goes out together.
+    fn flush_soon(&mut self, ctx: &mut Context<Self>) {
+        if !self.is_flush_due {
+            self.is_flush_due = true;
+            ctx.spawn(fut::ready(()).map(|(), actor: &mut Self, ctx| {
+                actor.is_flush_due = false;
+                actor.flush(ctx);
+            }));
+        }
+    }
+
+    fn flush(&mut self, ctx: &mut Context<Self>) {
+        while let Some(batch) = self.queue.next_batch() {
+            let durable = batch.durable();
+            if self.state.is_completed() {
+                self.queue.stored();
+                refuse(batch.publishes, &PublishError::Completed);
+            } else if durable.is_empty() {
+                self.release(batch, None);
+            } else {
+                self.store(batch, durable, ctx);
+            }
+        }
+    }
+
+    fn store(&self, batch: Batch<Answer>, events: Vec<Event>, ctx: &mut Context<Self>) {
+        let append = Append {
+            key: self.key.clone(),
+            events,
+            now_ms: self.clock.now_ms(),
+        };
+        let store = self.store.clone();
+        let stored = async move { store.append(append).await };
+        ctx.spawn(stored.into_actor(self).map(|outcome, actor, ctx| {
+            actor.queue.stored();
+            match outcome {
+                Ok(appended) => actor.release(batch, Some(appended)),
+                Err(AppendError::Completed) => refuse(batch.publishes, &PublishError::Completed),
+                Err(AppendError::Store(_)) => refuse(batch.publishes, &PublishError::Unavailable),
+            }
+            actor.flush(ctx);
+        }));
+    }
+
+    /// Sends a batch to the subscribers and answers its publishers.
+    fn release(&mut self, batch: Batch<Answer>, appended: Option<Appended>) {
+        let mut next_id = appended.as_ref().map(|appended| appended.first);
+        let delivery = self.state.publish(batch.events(), appended);
+        self.deliver(delivery);
+        for publish in batch.publishes {
+            let ids = publish
+                .events
+                .iter()
+                .map(|event| take_id(event, &mut next_id))
+                .collect();
+            // Whoever asked may have gone; what was published stays.
+            let _ = publish.answer.send(Ok(Published { ids }));
+        }
+        if self.state.is_completed() {
+            refuse(self.queue.drain(), &PublishError::Completed);
+        }
+    }
+
+    fn deliver(&mut self, delivery: Delivery) {
+        let delivery = Deliver(Arc::new(delivery));
+        let mut full = Vec::new();
+        for (subscriber, handle) in self.state.live() {
+            if handle.deliver(delivery.clone()) == Err(Undelivered::Full) {
+                full.push(subscriber);
+            }
+        }
+        for subscriber in full {
+            if let Some(handle) = self.state.fall_behind(subscriber, delivery.0.after) {
+                handle.fall_behind();
+                log::warn!(stream:% = self.key, subscriber:% = subscriber; "a subscriber fell behind");
+            }
+        }
+    }
+
+    /// The next chunk for a subscriber, and whether it is the last before the subscriber is live.
+    fn next_chunk(&mut self, subscriber: Uuid) -> ResponseActFuture<Self, Option<Chunk>> {
+        match self.state.next(subscriber) {
+            None => Box::pin(fut::ready(None)),
+            Some(Next::Chunk(chunk)) => {
+                Box::pin(fut::ready(Some(self.hand_over(subscriber, chunk))))
+            }
+            Some(Next::Read(cursor)) => {
+                let (store, key) = (self.store.clone(), self.key.clone());
+                let limits = PageLimits {
+                    events: PAGE_EVENTS,
+                    bytes: CHUNK_BYTES,
+                };
+                let read = async move { store.page(&key, cursor, limits).await };
+                Box::pin(read.into_actor(self).map(move |page, actor, _| match page {
+                    Ok(page) => {
+                        let chunk = actor.state.page(subscriber, page)?;
+                        Some(actor.hand_over(subscriber, chunk))
+                    }
+                    Err(error) => {
+                        log::error!(stream:% = actor.key, error:% = error; "the history could not be read");
+                        None
+                    }
+                }))
+            }
+        }
+    }
+
+    fn hand_over(&self, subscriber: Uuid, chunk: Chunk) -> Chunk {
+        if chunk.then == Then::Live {
+            self.state
+                .handle(subscriber)
+                .inspect(|handle| handle.catch_up());
+        }
+        chunk
+    }
+
+    /// Tells the registry when there is nothing left to do. It may know better: a message may be on its way.
+    fn check_idle(&mut self, ctx: &mut Context<Self>) {
+        let idle_after = self.config.idle_after;
+        let patience = if self.state.is_being_spoken() {
+            idle_after * SILENCE
+        } else {
+            idle_after
+        };
+        if self.last_activity.elapsed() >= patience {
+            self.report_idle(ctx);
+        }
+    }
+
+    fn report_idle(&self, ctx: &mut Context<Self>) {
+        if self.state.subscriber_count() == 0 && self.queue.is_empty() {
+            let idle = StreamIdle {
+                stream: self.key.clone(),
+                address: ctx.address(),
+                handled: self.handled,
+            };
+            // If the registry is busy there will be another time.
+            let _ = self.idle.try_send(idle);
+        }
+    }
+}
+
+fn take_id(event: &Event, next_id: &mut Option<EventId>) -> Option<EventId> {
+    if event.is_transient() {
+        return None;
+    }
+    let id = (*next_id)?;
+    *next_id = Some(EventId {
+        seq: id.seq + 1,
+        ..id
+    });
+    Some(id)
+}
+
+fn refuse(publishes: impl IntoIterator<Item = Publish<Answer>>, error: &PublishError) {
+    for publish in publishes {
+        let _ = publish.answer.send(Err(error.clone()));
+    }
+}
+
+impl Handler<Connect> for StreamActor {
+    type Result = Result<Option<Chunk>, ConnectError>;
+
+    fn handle(&mut self, connect: Connect, _: &mut Self::Context) -> Self::Result {
+        self.touch();
+        let Connect {
+            subscriber,
+            handle,
+            cursor,
+            ..
+        } = connect;
+        if self.state.subscriber_count() >= self.config.clients_per_stream_max {
+            return Err(ConnectError::Full);
+        }
+        let (retry, now_ms) = (self.config.jittered_retry(), self.clock.now_ms());
+        let Some(head) = self.state.join(subscriber, handle, cursor, retry, now_ms) else {
+            return Ok(None);
+        };
+        let clients = self.state.subscriber_count();
+        log::info!(stream:% = self.key, subscriber:% = subscriber, clients; "subscriber connected");
+        // What the ring can answer goes out with the head; a page is only read for a client that reads.
+        let chunk = match self.state.next(subscriber) {
+            Some(Next::Chunk(chunk)) => chunk.after_head(head),
+            Some(Next::Read(_)) | None => Chunk {
+                bytes: head.into(),
+                then: Then::More,
+            },
+        };
+        Ok(Some(chunk))
+    }
+}
+
+impl Handler<Disconnect> for StreamActor {
+    type Result = ();
+
+    fn handle(&mut self, gone: Disconnect, ctx: &mut Self::Context) {
+        self.touch();
+        if self.state.leave(gone.subscriber).is_some() {
+            log::info!(
+                stream:% = self.key,
+                subscriber:% = gone.subscriber,
+                reason = gone.reason.as_str(),
+                elapsed_ms = u64::try_from(gone.lasted.as_millis()).unwrap_or(u64::MAX),
+                clients = self.state.subscriber_count();
+                "subscriber disconnected"
+            );
+        }
+        // A stream nobody has published to is nothing but its subscribers.
+        if !self.state.is_stored() && !self.state.is_being_spoken() {
+            self.report_idle(ctx);
+        }
+    }
+}
+
+impl Handler<NextChunk> for StreamActor {
+    type Result = ResponseActFuture<Self, Option<Chunk>>;
+
+    fn handle(
+        &mut self,
+        NextChunk { subscriber, .. }: NextChunk,
+        _: &mut Self::Context,
+    ) -> Self::Result {
+        self.touch();
+        self.next_chunk(subscriber)
+    }
+}
+
+impl Handler<Broadcast> for StreamActor {
+    type Result = ResponseFuture<Result<Published, PublishError>>;
+
+    fn handle(
+        &mut self,
+        Broadcast { stream, events }: Broadcast,
+        ctx: &mut Self::Context,
+    ) -> Self::Result {
+        self.touch();
+        let (answer, answered) = oneshot::channel();
+        let now_ms = self.clock.now_ms();
+        let events = events
+            .into_iter()
+            .map(|event| event.into_wire(stream.kind(), now_ms))
+            .collect();
+        if let Err(refused) = self.queue.push(Publish { events, answer }) {
+            refuse([refused], &PublishError::Overloaded);
+        }
+        self.flush_soon(ctx);
+        Box::pin(async move { answered.await.unwrap_or(Err(PublishError::Unavailable)) })
+    }
+}
+
+impl Handler<SendToClient> for StreamActor {
+    type Result = Result<(), SendToClientError>;
+
+    fn handle(&mut self, message: SendToClient, _: &mut Self::Context) -> Self::Result {
+        self.touch();
+        // One that is behind cannot be sent what it would get before its snapshot.
+        let handle = self
+            .state
+            .handle(message.client)
+            .ok_or(SendToClientError::Unknown)?;
+        if !self.state.is_live(message.client) {
+            return Err(SendToClientError::Busy);
+        }
+        let event = message
+            .event
+            .into_wire(self.key.kind(), self.clock.now_ms());
+        handle
+            .deliver(Deliver(Arc::new(Delivery::single(&event))))
+            .map_err(|undelivered| match undelivered {
+                Undelivered::Full => SendToClientError::Busy,
+                Undelivered::Gone => SendToClientError::Unknown,
+            })
+    }
+}
+
+impl Handler<Inspect> for StreamActor {
+    type Result = actix::MessageResult<Inspect>;
+
+    fn handle(&mut self, _: Inspect, _: &mut Self::Context) -> Self::Result {
+        self.handled += 1;
+        let view: Option<SnapshotView> = self.state.has_begun().then(|| self.state.view());
+        actix::MessageResult(view)
+    }
+}
+
+impl Handler<Shutdown> for StreamActor {
+    type Result = ();
+
+    fn handle(&mut self, Shutdown { spread }: Shutdown, _: &mut Self::Context) {
+        self.handled += 1;
+        for handle in self.state.handles() {
+            let after: Duration = spread.mul_f64(fastrand::f64());
+            // One that cannot take even this ends when the server closes its connection.
+            let _ = handle.end(after);
+        }
+    }
+}
+
+impl Handler<Retire> for StreamActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Retire, ctx: &mut Self::Context) {
+        ctx.stop();
+    }
+}

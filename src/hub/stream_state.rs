@@ -1,0 +1,425 @@
+//! One stream's state machine: its place in the history, its snapshot and its subscribers. No I/O, no
+//! actix, no clock.
+//!
+//! A subscriber is either *live* and gets every delivery, or *behind* and asks for one chunk of history
+//! after the other. It becomes live in the very step that hands it the last chunk, so that there is no
+//! moment at which an event could pass it by. Whoever cannot keep up goes behind again.
+
+use std::{collections::HashMap, time::Duration};
+
+use bytes::Bytes;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::{
+    history::{Frame, History},
+    replay::{self, Extent, Start},
+};
+use crate::{
+    event::{Event, EventId, OpenText, OpenUtterance, Snapshot, Status, Vocabulary, vocabulary},
+    sse::{Cursor, Frames},
+    store::{Appended, StoredEvent, StoredStream},
+    stream_key::StreamKey,
+};
+
+/// How many bytes of history go out at a time: actix keeps larger write buffers for ever.
+pub(crate) const CHUNK_BYTES: usize = 16 * 1024;
+
+/// One stream. `H` is whatever reaches a subscriber.
+#[derive(Debug)]
+pub(crate) struct StreamState<H> {
+    key: StreamKey,
+    /// The last id stored; none before the first durable event.
+    tail: Option<EventId>,
+    snapshot: Snapshot,
+    open: OpenText,
+    history: History,
+    subscribers: HashMap<Uuid, Subscriber<H>>,
+}
+
+#[derive(Debug)]
+struct Subscriber<H> {
+    handle: H,
+    place: Place,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Has everything, and gets what comes.
+    Live,
+    /// Has everything up to this sequence number, and asks for more when it can take it.
+    Behind(u64),
+}
+
+/// A piece of a stream for one subscriber.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Chunk {
+    pub(crate) bytes: Bytes,
+    pub(crate) then: Then,
+}
+
+/// What follows a [`Chunk`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// More of the history: ask for it.
+    More,
+    /// Whatever happens next.
+    Live,
+    /// Nothing: the stream has ended.
+    End,
+}
+
+/// What a subscriber that is behind gets next.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    Chunk(Chunk),
+    /// The ring does not reach back that far: read on from here.
+    Read(EventId),
+}
+
+/// What all live subscribers get.
+#[derive(Debug, Clone)]
+pub(crate) struct Delivery {
+    pub(crate) bytes: Bytes,
+    /// Has events that must not be skipped.
+    pub(crate) is_durable: bool,
+    /// Has the event that ends the stream.
+    pub(crate) is_final: bool,
+    /// The tail before this delivery: where a subscriber that does not get it has come to.
+    pub(crate) after: u64,
+}
+
+impl Chunk {
+    /// The same chunk, with the head of the response before it.
+    pub(crate) fn after_head(self, mut head: Frames) -> Self {
+        head.raw(&self.bytes);
+        Self {
+            bytes: head.into(),
+            ..self
+        }
+    }
+}
+
+impl Delivery {
+    /// One transient event.
+    pub(crate) fn single(event: &Event) -> Self {
+        let mut frames = Frames::default();
+        frames.event(event.name(), None, event.data());
+        Self {
+            bytes: frames.into(),
+            is_durable: false,
+            is_final: false,
+            after: 0,
+        }
+    }
+}
+
+/// A stream's state as the snapshot event words it.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SnapshotView {
+    #[serde(flatten)]
+    pub(crate) snapshot: Snapshot,
+    pub(crate) open: Vec<OpenUtterance>,
+    pub(crate) subscribers: usize,
+}
+
+impl SnapshotView {
+    /// A stream that is not in memory: nobody speaks.
+    pub(crate) fn at_rest(snapshot: Snapshot, subscribers: usize) -> Self {
+        Self {
+            snapshot,
+            open: Vec::new(),
+            subscribers,
+        }
+    }
+}
+
+impl<H> StreamState<H> {
+    pub(crate) fn new(key: StreamKey, history: History) -> Self {
+        Self {
+            key,
+            tail: None,
+            snapshot: Snapshot::default(),
+            open: OpenText::default(),
+            history,
+            subscribers: HashMap::new(),
+        }
+    }
+
+    /// Takes up where the store left off.
+    pub(crate) fn restore(&mut self, stored: StoredStream) {
+        self.tail = Some(stored.tail);
+        self.snapshot = stored.snapshot;
+    }
+
+    pub(crate) fn is_completed(&self) -> bool {
+        self.snapshot.status == Status::Completed
+    }
+
+    /// Whether the stream has anything that a restart would bring back.
+    pub(crate) fn is_stored(&self) -> bool {
+        self.tail.is_some()
+    }
+
+    /// Whether anything has been published, as far as anyone remembers.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.snapshot.status != Status::Waiting
+    }
+
+    /// Whether somebody is being heard, as far as anyone has said.
+    pub(crate) fn is_being_spoken(&self) -> bool {
+        !self.open.is_empty()
+    }
+
+    pub(crate) fn subscriber_count(&self) -> usize {
+        self.subscribers.len()
+    }
+
+    pub(crate) fn view(&self) -> SnapshotView {
+        let mut snapshot = self.snapshot.clone();
+        if let Some(speaker) = self.open.speaker() {
+            snapshot.speaker = Some(speaker.to_owned());
+        }
+        let open = self.open.utterances().to_vec();
+        SnapshotView {
+            snapshot,
+            open,
+            subscribers: self.subscribers.len(),
+        }
+    }
+
+    /// Takes a subscriber in and words its greeting; `None` if it has seen the end already.
+    ///
+    /// It is behind until a chunk says otherwise.
+    pub(crate) fn join(
+        &mut self,
+        subscriber: Uuid,
+        handle: H,
+        cursor: Cursor,
+        retry: Duration,
+        now_ms: i64,
+    ) -> Option<Frames> {
+        let Start::After(after, gap) = replay::start(cursor, self.extent()) else {
+            return None;
+        };
+        let mut frames = Frames::default();
+        frames.retry(retry);
+        let (name, data) = self
+            .vocabulary()
+            .greeting(self.key.id(), subscriber, now_ms);
+        frames.event(name, None, &data);
+        if let Some(gap) = gap {
+            frames.event("gap", self.id(after), &json(&gap));
+        }
+        self.subscribers.insert(
+            subscriber,
+            Subscriber {
+                handle,
+                place: Place::Behind(after),
+            },
+        );
+        Some(frames)
+    }
+
+    /// Forgets a subscriber; `None` if it was not there.
+    pub(crate) fn leave(&mut self, subscriber: Uuid) -> Option<H> {
+        self.subscribers
+            .remove(&subscriber)
+            .map(|subscriber| subscriber.handle)
+    }
+
+    pub(crate) fn handle(&self, subscriber: Uuid) -> Option<&H> {
+        self.subscribers
+            .get(&subscriber)
+            .map(|subscriber| &subscriber.handle)
+    }
+
+    pub(crate) fn is_live(&self, subscriber: Uuid) -> bool {
+        self.subscribers
+            .get(&subscriber)
+            .is_some_and(|subscriber| subscriber.place == Place::Live)
+    }
+
+    /// How to reach every subscriber, live or behind.
+    pub(crate) fn handles(&self) -> impl Iterator<Item = &H> {
+        self.subscribers
+            .values()
+            .map(|subscriber| &subscriber.handle)
+    }
+
+    /// The subscribers that get the next delivery.
+    pub(crate) fn live(&self) -> impl Iterator<Item = (Uuid, &H)> {
+        self.subscribers
+            .iter()
+            .filter(|(_, subscriber)| subscriber.place == Place::Live)
+            .map(|(id, subscriber)| (*id, &subscriber.handle))
+    }
+
+    /// A live subscriber did not get a delivery: it has everything up to `after`.
+    pub(crate) fn fall_behind(&mut self, subscriber: Uuid, after: u64) -> Option<&H> {
+        let subscriber = self.subscribers.get_mut(&subscriber)?;
+        subscriber.place = Place::Behind(after);
+        Some(&subscriber.handle)
+    }
+
+    /// What a subscriber gets next, from the ring if that reaches back far enough.
+    pub(crate) fn next(&mut self, subscriber: Uuid) -> Option<Next> {
+        let Place::Behind(after) = self.subscribers.get(&subscriber)?.place else {
+            return None;
+        };
+        let tail = match self.tail {
+            Some(tail) if after < tail.seq => tail,
+            _ => return Some(Next::Chunk(self.chunk(subscriber, after, Vec::new()))),
+        };
+        let Some(frames) = self.history.after(after) else {
+            return Some(Next::Read(EventId { seq: after, ..tail }));
+        };
+        let mut bytes = 0;
+        let frames = frames
+            .take_while(|frame| {
+                let is_first = bytes == 0;
+                bytes += frame.bytes.len();
+                is_first || bytes <= CHUNK_BYTES
+            })
+            .cloned()
+            .collect();
+        Some(Next::Chunk(self.chunk(subscriber, after, frames)))
+    }
+
+    /// What a subscriber gets of a page that was read for it.
+    pub(crate) fn page(&mut self, subscriber: Uuid, page: Vec<StoredEvent>) -> Option<Chunk> {
+        let Place::Behind(after) = self.subscribers.get(&subscriber)?.place else {
+            return None;
+        };
+        let encode = |event: StoredEvent| {
+            let mut frames = Frames::default();
+            frames.event(&event.name, self.id(event.seq), &event.data);
+            Frame {
+                seq: event.seq,
+                bytes: frames.into(),
+            }
+        };
+        let frames = page.into_iter().map(encode).collect();
+        Some(self.chunk(subscriber, after, frames))
+    }
+
+    /// Events were accepted, and the durable ones among them stored: what all live subscribers get.
+    pub(crate) fn publish<'a>(
+        &mut self,
+        events: impl Iterator<Item = &'a Event>,
+        appended: Option<Appended>,
+    ) -> Delivery {
+        let after = self.tail.map_or(0, |tail| tail.seq);
+        let mut delivery = Frames::default();
+        let mut stored = Vec::new();
+        let mut next_id = appended.as_ref().map(|appended| appended.first);
+        let mut is_final = false;
+        for event in events {
+            self.open
+                .apply(&self.vocabulary().change(event.name(), event.data()));
+            is_final |= event.is_final();
+            let id = next_id.filter(|_| !event.is_transient());
+            let start = delivery.len();
+            delivery.event(event.name(), id, event.data());
+            if let Some(id) = id {
+                stored.push((id, start..delivery.len()));
+                next_id = Some(EventId {
+                    seq: id.seq + 1,
+                    ..id
+                });
+            }
+        }
+        let bytes = Bytes::from(delivery);
+        for (id, range) in stored {
+            self.history.push(Frame {
+                seq: id.seq,
+                bytes: bytes.slice(range),
+            });
+            self.tail = Some(id);
+        }
+        if let Some(appended) = &appended {
+            self.snapshot.clone_from(&appended.snapshot);
+        } else if self.snapshot.status == Status::Waiting {
+            self.snapshot.status = Status::Live;
+        }
+        Delivery {
+            bytes,
+            is_durable: appended.is_some(),
+            is_final,
+            after,
+        }
+    }
+
+    /// Words the frames that follow `after`, and the snapshot where they reach the tail.
+    fn chunk(&mut self, subscriber: Uuid, after: u64, frames: Vec<Frame>) -> Chunk {
+        let mut chunk = Frames::default();
+        let mut reached = after;
+        let tail = self.tail.map_or(0, |tail| tail.seq);
+        let missing = match frames.first() {
+            Some(first) => first.seq - (after + 1),
+            // The history ends before the tail: whatever is left of it cannot be replayed.
+            None => tail.saturating_sub(after),
+        };
+        if missing > 0 {
+            reached += missing;
+            let gap = replay::Gap {
+                requested: self.id(after),
+                reason: replay::GapReason::Expired,
+                missed: Some(missing),
+            };
+            chunk.event("gap", self.id(reached), &json(&gap));
+        }
+        for frame in &frames {
+            if self.is_completed() && frame.seq == tail {
+                self.write_snapshot(&mut chunk, reached);
+            }
+            chunk.raw(&frame.bytes);
+            reached = frame.seq;
+        }
+        let then = match (reached < tail, self.is_completed()) {
+            (true, _) => Then::More,
+            (false, true) => Then::End,
+            (false, false) => {
+                self.write_snapshot(&mut chunk, reached);
+                Then::Live
+            }
+        };
+        if let Some(subscriber) = self.subscribers.get_mut(&subscriber) {
+            subscriber.place = if then == Then::Live {
+                Place::Live
+            } else {
+                Place::Behind(reached)
+            };
+        }
+        Chunk {
+            bytes: chunk.into(),
+            then,
+        }
+    }
+
+    fn write_snapshot(&self, chunk: &mut Frames, seq: u64) {
+        chunk.event("snapshot", self.id(seq), &json(&self.view()));
+    }
+
+    fn extent(&self) -> Option<Extent> {
+        self.tail.map(|tail| Extent {
+            before_first: 0,
+            tail,
+            is_completed: self.is_completed(),
+        })
+    }
+
+    fn id(&self, seq: u64) -> Option<EventId> {
+        self.tail.map(|tail| EventId { seq, ..tail })
+    }
+
+    fn vocabulary(&self) -> &'static dyn Vocabulary {
+        vocabulary(self.key.kind())
+    }
+}
+
+/// Our own data has string keys and no floats: writing it as JSON cannot fail.
+fn json(data: &impl Serialize) -> String {
+    serde_json::to_string(data).unwrap_or_default()
+}

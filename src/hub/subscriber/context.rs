@@ -1,0 +1,148 @@
+//! The context of an actor that lives inside a response body: what it writes is what the body yields.
+
+use std::{collections::VecDeque, fmt};
+
+use actix::{
+    Actor, ActorContext, ActorFuture, ActorState, Addr, AsyncContext, Handler, Message,
+    SpawnHandle,
+    dev::{AsyncContextParts, ContextParts, Envelope, Mailbox, ToEnvelope},
+};
+use bytes::Bytes;
+
+use super::SubscriberActor;
+use crate::hub::{messages::EndReason, stream_state::Chunk};
+
+pub(crate) struct SubscriberContext {
+    parts: ContextParts<SubscriberActor>,
+    /// Written and not yet taken. The actor only runs when this is empty, so that it holds no more than
+    /// one mailbox full.
+    outbox: VecDeque<Bytes>,
+    head: Option<Chunk>,
+    ended: Option<EndReason>,
+}
+
+impl SubscriberContext {
+    pub(super) fn new(mailbox: &Mailbox<SubscriberActor>) -> Self {
+        let parts = ContextParts::new(mailbox.sender_producer());
+        Self {
+            parts,
+            outbox: VecDeque::new(),
+            head: None,
+            ended: None,
+        }
+    }
+
+    /// Appends to the response; nothing more after its end.
+    pub(super) fn write(&mut self, bytes: Bytes) {
+        if self.ended.is_none() && !bytes.is_empty() {
+            self.outbox.push_back(bytes);
+        }
+    }
+
+    /// Ends the response once everything written has been taken.
+    pub(super) fn end(&mut self, reason: EndReason) {
+        self.ended.get_or_insert(reason);
+    }
+
+    pub(super) const fn ended(&self) -> Option<EndReason> {
+        self.ended
+    }
+
+    /// The next bytes to send, at most `max` of them.
+    pub(super) fn take(&mut self, max: usize) -> Option<Bytes> {
+        let front = self.outbox.front_mut()?;
+        if front.len() > max {
+            return Some(front.split_to(max));
+        }
+        let bytes = self.outbox.pop_front();
+        if self.outbox.is_empty() {
+            // An idle connection keeps no room for a burst that is over.
+            self.outbox = VecDeque::new();
+        }
+        bytes
+    }
+
+    /// Whether anyone is left who could send to the actor.
+    pub(super) fn is_reachable(&self) -> bool {
+        self.parts.connected()
+    }
+
+    pub(super) fn put_head(&mut self, head: Chunk) {
+        self.head = Some(head);
+    }
+
+    pub(super) fn take_head(&mut self) -> Option<Chunk> {
+        self.head.take()
+    }
+}
+
+impl ActorContext for SubscriberContext {
+    fn stop(&mut self) {
+        self.parts.stop();
+    }
+
+    fn terminate(&mut self) {
+        self.parts.terminate();
+    }
+
+    fn state(&self) -> ActorState {
+        self.parts.state()
+    }
+}
+
+impl AsyncContext<SubscriberActor> for SubscriberContext {
+    fn address(&self) -> Addr<SubscriberActor> {
+        self.parts.address()
+    }
+
+    fn spawn<F>(&mut self, fut: F) -> SpawnHandle
+    where
+        F: ActorFuture<SubscriberActor, Output = ()> + 'static,
+    {
+        self.parts.spawn(fut)
+    }
+
+    fn wait<F>(&mut self, fut: F)
+    where
+        F: ActorFuture<SubscriberActor, Output = ()> + 'static,
+    {
+        self.parts.wait(fut);
+    }
+
+    fn waiting(&self) -> bool {
+        self.parts.waiting()
+    }
+
+    fn cancel_future(&mut self, handle: SpawnHandle) -> bool {
+        self.parts.cancel_future(handle)
+    }
+}
+
+impl AsyncContextParts<SubscriberActor> for SubscriberContext {
+    fn parts(&mut self) -> &mut ContextParts<SubscriberActor> {
+        &mut self.parts
+    }
+}
+
+impl<M> ToEnvelope<SubscriberActor, M> for SubscriberContext
+where
+    SubscriberActor: Actor<Context = Self> + Handler<M>,
+    M: Message + Send + 'static,
+    M::Result: Send,
+{
+    fn pack(
+        message: M,
+        answer: Option<tokio::sync::oneshot::Sender<M::Result>>,
+    ) -> Envelope<SubscriberActor> {
+        Envelope::new(message, answer)
+    }
+}
+
+impl fmt::Debug for SubscriberContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SubscriberContext")
+            .field("outbox", &self.outbox.len())
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
+    }
+}

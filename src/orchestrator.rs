@@ -1,0 +1,17 @@
+//! The orchestrator's side: actors that perform a transcript as a live debate or conversation.
+//!
+//! A [`Player`](player) publishes through a `Recipient<Broadcast>` and knows nothing else of the hub, so it
+//! performs on a hub in its own process and, through an HTTP client, on any other.
+
+mod player;
+mod players;
+mod sample;
+mod script;
+mod transcript;
+
+pub use self::{
+    player::Progress,
+    players::{Command, Control, ControlError, Launch, Players, WaitForEnd},
+    script::Pace,
+    transcript::{Cue, Manner, Speaker, Speech, Transcript, TranscriptError, tokens},
+};

@@ -1,0 +1,130 @@
+//! Writes events as they go over the wire.
+//!
+//! Names are validated and ids are the server's own; data is split at every line ending that a parser
+//! knows, so nothing that a publisher sends can end a field or an event.
+
+use std::{fmt::Write, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+
+use crate::event::EventId;
+
+/// A run of frames under construction, one after the other.
+///
+/// ```text
+/// event: utterance
+/// id: k3v9x2a7-42
+/// data: {"speaker":"Pro"}
+///
+/// ```
+#[derive(Debug, Default)]
+pub(crate) struct Frames(BytesMut);
+
+impl Frames {
+    /// Adds an event; one without an id leaves the client's cursor where it is.
+    pub(crate) fn event(&mut self, name: &str, id: Option<EventId>, data: &str) {
+        self.0.reserve(name.len() + data.len() + 64);
+        self.line("event", name);
+        if let Some(id) = id {
+            let _ = writeln!(self.0, "id: {id}");
+        }
+        let mut rest = data;
+        while let Some(end) = rest.find(['\r', '\n']) {
+            let (line, tail) = rest.split_at(end);
+            self.line("data", line);
+            rest = tail
+                .strip_prefix("\r\n")
+                .or_else(|| tail.get(1..))
+                .unwrap_or_default();
+        }
+        self.line("data", rest);
+        self.0.extend_from_slice(b"\n");
+    }
+
+    /// Tells the client how long to wait before it reconnects.
+    pub(crate) fn retry(&mut self, delay: Duration) {
+        let _ = write!(self.0, "retry: {}\n\n", delay.as_millis());
+    }
+
+    /// Adds a comment, which clients ignore.
+    pub(crate) fn comment(&mut self, text: &str) {
+        let _ = write!(self.0, ":{text}\n\n");
+    }
+
+    /// Adds frames that were written before.
+    pub(crate) fn raw(&mut self, frames: &[u8]) {
+        self.0.extend_from_slice(frames);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn line(&mut self, field: &str, value: &str) {
+        for part in [field, ": ", value, "\n"] {
+            self.0.extend_from_slice(part.as_bytes());
+        }
+    }
+}
+
+impl From<Frames> for Bytes {
+    fn from(frames: Frames) -> Self {
+        frames.0.freeze()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(write: impl FnOnce(&mut Frames)) -> String {
+        let mut frames = Frames::default();
+        write(&mut frames);
+        String::from_utf8(frames.0.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn an_event_is_its_name_its_id_and_its_data() {
+        let id = "k3v9x2a7-42".parse().ok();
+        assert_eq!(
+            written(|frames| frames.event("utterance", id, r#"{"a":1}"#)),
+            "event: utterance\nid: k3v9x2a7-42\ndata: {\"a\":1}\n\n"
+        );
+        assert_eq!(
+            written(|frames| frames.event("token", None, "")),
+            "event: token\ndata: \n\n"
+        );
+    }
+
+    #[test]
+    fn data_cannot_leave_its_field() {
+        for (data, lines) in [
+            ("a\nb", "data: a\ndata: b\n"),
+            ("a\r\nb", "data: a\ndata: b\n"),
+            ("a\rb", "data: a\ndata: b\n"),
+            (
+                "a\n\nid: 9\nevent: x",
+                "data: a\ndata: \ndata: id: 9\ndata: event: x\n",
+            ),
+            ("\n", "data: \ndata: \n"),
+            ("a\r\r\nb", "data: a\ndata: \ndata: b\n"),
+            (" a", "data:  a\n"),
+            ("\u{feff}\u{2028}\u{85}", "data: \u{feff}\u{2028}\u{85}\n"),
+        ] {
+            let frame = written(|frames| frames.event("n", None, data));
+            assert_eq!(frame, format!("event: n\n{lines}\n"), "{data:?}");
+        }
+    }
+
+    #[test]
+    fn retry_is_in_milliseconds() {
+        assert_eq!(
+            written(|frames| frames.retry(Duration::from_millis(2750))),
+            "retry: 2750\n\n"
+        );
+        assert_eq!(
+            written(|frames| frames.comment("heartbeat")),
+            ":heartbeat\n\n"
+        );
+    }
+}

@@ -1,0 +1,214 @@
+//! History that lasts: SQLite through diesel. Nothing outside this module knows of either.
+//!
+//! One thread writes (see [`group_commit`]); reads go through a pool and run beside it. A sequence number
+//! is given inside the transaction that stores its event, so that it can be neither lost nor given twice.
+
+mod append;
+mod connection;
+mod group_commit;
+mod models;
+mod read;
+mod schema;
+
+use std::{fs::File, io, path::PathBuf, str::FromStr, sync::Arc};
+
+use diesel::{SqliteConnection, r2d2::ConnectionManager};
+
+pub(crate) use self::{
+    append::{Append, AppendError, Appended},
+    models::{StoredEvent, StoredStream},
+    read::PageLimits,
+};
+use self::{connection::Pool, group_commit::GroupCommit};
+use crate::{
+    event::EventId,
+    stream_key::{StreamKey, StreamKind},
+};
+
+/// Where a database is, as in `sqlite://clearside.db` (relative) or `sqlite:///var/lib/clearside.db`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatabaseUrl(PathBuf);
+
+impl DatabaseUrl {
+    /// The database in this file.
+    #[must_use]
+    pub fn file(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+}
+
+impl FromStr for DatabaseUrl {
+    type Err = StoreError;
+
+    fn from_str(url: &str) -> Result<Self, Self::Err> {
+        match url.strip_prefix("sqlite://") {
+            Some(path) if !path.is_empty() => Ok(Self(path.into())),
+            _ => Err(StoreError::Url),
+        }
+    }
+}
+
+impl std::fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "sqlite://{}", self.0.display())
+    }
+}
+
+/// A cloneable handle to the database.
+#[derive(Clone)]
+pub struct Store {
+    readers: Pool,
+    writer: GroupCommit,
+    // Held for as long as any handle lives: a second process on the same file would give ids of its own.
+    _lock: Arc<File>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens the database, making and migrating it first if need be. Blocks.
+    ///
+    /// # Errors
+    /// When the file cannot be opened or written, is no database of this program or a newer one's, or is
+    /// in use by another process.
+    pub fn open(url: &DatabaseUrl) -> Result<Self, StoreError> {
+        let lock = lock(url)?;
+        let mut writer = connection::establish(url)?;
+        connection::migrate(&mut writer)?;
+        let readers = connection::pool(url)?;
+        let reopen = {
+            let url = url.clone();
+            move || connection::establish(&url)
+        };
+        Ok(Self {
+            readers,
+            writer: GroupCommit::start(writer, reopen)?,
+            _lock: Arc::new(lock),
+        })
+    }
+
+    /// Appends events to a stream and answers once they are durable.
+    pub(crate) async fn append(&self, append: Append) -> Result<Appended, AppendError> {
+        self.writer.append(append).await
+    }
+
+    /// What is stored of a stream, but for its events.
+    pub(crate) async fn load(&self, key: &StreamKey) -> Result<Option<StoredStream>, StoreError> {
+        let key = key.clone();
+        self.read(move |conn| read::load(conn, &key)).await
+    }
+
+    /// The events after `cursor`, oldest first; empty at the end of the history.
+    pub(crate) async fn page(
+        &self,
+        key: &StreamKey,
+        cursor: EventId,
+        limits: PageLimits,
+    ) -> Result<Vec<StoredEvent>, StoreError> {
+        let key = key.clone();
+        self.read(move |conn| read::page(conn, &key, cursor, limits))
+            .await
+    }
+
+    /// The streams of a kind, newest first; those before row `before` only, if one is named.
+    pub(crate) async fn list(
+        &self,
+        kind: StreamKind,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<StoredStream>, StoreError> {
+        self.read(move |conn| read::list(conn, kind, before, limit))
+            .await
+    }
+
+    /// Whether the database answers.
+    pub(crate) async fn ping(&self) -> Result<(), StoreError> {
+        self.read(read::ping).await
+    }
+
+    async fn read<T, F>(&self, query: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut SqliteConnection) -> diesel::QueryResult<T> + Send + 'static,
+    {
+        let readers = self.readers.clone();
+        let answer = tokio::task::spawn_blocking(move || {
+            let mut conn = readers
+                .get()
+                .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+            query(&mut conn).map_err(|error| StoreError::Unavailable(error.to_string()))
+        });
+        answer
+            .await
+            .unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string())))
+    }
+}
+
+/// Takes the lock that keeps a second process off the database.
+///
+/// A file of its own: SQLite's locks on the database would be lost when another handle to it is closed.
+fn lock(url: &DatabaseUrl) -> Result<File, StoreError> {
+    let mut path = url.0.clone().into_os_string();
+    path.push(".lock");
+    let open = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path);
+    let file = open.map_err(|source| StoreError::Open {
+        url: url.clone(),
+        reason: source.to_string(),
+    })?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(StoreError::InUse { url: url.clone() }),
+        Err(std::fs::TryLockError::Error(source)) => Err(StoreError::Open {
+            url: url.clone(),
+            reason: source.to_string(),
+        }),
+    }
+}
+
+/// Why the database did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The URL names no database.
+    #[error("a database is named sqlite://PATH")]
+    Url,
+    /// The file cannot be opened, or is no database.
+    #[error("cannot open the database {url}: {reason}")]
+    Open {
+        /// Which one.
+        url: DatabaseUrl,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Another process has the database.
+    #[error("the database {url} is in use by another process")]
+    InUse {
+        /// Which one.
+        url: DatabaseUrl,
+    },
+    /// The database has tables that this version does not know.
+    #[error("the database was made by a newer version of this program (migration {0})")]
+    Newer(String),
+    /// This SQLite has a bug that can corrupt the database.
+    #[error("SQLite {0} is older than 3.51.3, which mends a corruption of write-ahead logs")]
+    SqliteTooOld(String),
+    /// A setting that durability depends on did not take.
+    #[error("the database does not keep {0}")]
+    Pragma(&'static str),
+    /// The thread that writes could not be started.
+    #[error("cannot start the thread that writes: {0}")]
+    Thread(#[from] io::Error),
+    /// The database failed, or is busy for longer than it may be.
+    #[error("the database is unavailable: {0}")]
+    Unavailable(String),
+}
+
+type Manager = ConnectionManager<SqliteConnection>;
