@@ -84,6 +84,7 @@ impl Application {
         let server = HttpServer::new(move || {
             App::new()
                 .configure(|app| api.configure(app))
+                .configure(Api::configure_page)
                 .wrap(Condition::new(!origins.is_empty(), http::cors(&origins)))
                 .wrap(DefaultHeaders::new().add((header::X_CONTENT_TYPE_OPTIONS, "nosniff")))
         })

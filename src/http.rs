@@ -16,7 +16,8 @@ use std::{sync::Arc, time::Duration};
 use actix::Addr;
 use actix_cors::Cors;
 use actix_web::{
-    HttpRequest, HttpResponse, Resource, Route,
+    FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, ResponseError, Route,
+    Scope,
     http::{Method, header},
     web,
 };
@@ -79,67 +80,42 @@ impl Api {
     pub fn configure(&self, app: &mut web::ServiceConfig) {
         app.app_data(web::Data::from(Arc::clone(&self.state)));
         for kind in StreamKind::ALL {
-            app.service(
-                web::scope(kind.base_path())
-                    .app_data(Mounted(kind))
-                    .service(resource("", [(Method::GET, web::to(status::list))]))
-                    .service(resource("/{id}", [(Method::GET, web::to(status::show))]))
-                    .service(resource(
-                        "/{id}/stream",
-                        [
-                            (Method::GET, web::to(stream::follow)),
-                            (Method::HEAD, web::to(stream::head)),
-                        ],
-                    ))
-                    .service(resource(
-                        "/{id}/events",
-                        [
-                            (Method::GET, web::to(history::page)),
-                            (Method::POST, web::to(publish::publish)),
-                        ],
-                    ))
-                    .service(resource(
-                        "/{id}/clients/{client}/events",
-                        [(Method::POST, web::to(publish::send_to_client))],
-                    ))
-                    .service(resource(
-                        "/{id}/launch",
-                        [(Method::POST, web::to(control::launch))],
-                    ))
-                    .service(resource(
-                        "/{id}/pause",
-                        [(Method::POST, web::to(control::pause))],
-                    ))
-                    .service(resource(
-                        "/{id}/resume",
-                        [(Method::POST, web::to(control::resume))],
-                    ))
-                    .service(resource(
-                        "/{id}/stop",
-                        [(Method::POST, web::to(control::stop))],
-                    ))
-                    .default_service(web::to(not_found)),
-            );
+            app.service(Self::streams(kind));
         }
-        app.service(resource(
-            "/api/stats",
-            [(Method::GET, web::to(status::stats))],
-        ))
-        .service(resource(
-            "/health/live",
-            [(Method::GET, web::to(status::live))],
-        ))
-        .service(resource(
-            "/health/ready",
-            [(Method::GET, web::to(status::ready))],
-        ));
-        #[cfg(feature = "server")]
-        app.service(resource("/", [(Method::GET, web::to(viewer::page))]))
-            .service(resource(
-                "/assets/{file}",
-                [(Method::GET, web::to(viewer::asset))],
-            ));
-        app.default_service(web::to(not_found));
+        app.service(get("/api/stats", status::stats))
+            .service(get("/health/live", status::live))
+            .service(get("/health/ready", status::ready));
+    }
+
+    /// Adds the page on which people watch, at `/`, and answers whatever has no route.
+    #[cfg(feature = "server")]
+    pub(crate) fn configure_page(app: &mut web::ServiceConfig) {
+        app.service(get("/", viewer::page))
+            .service(get("/assets/{file}", viewer::asset))
+            .default_service(web::to(not_found));
+    }
+
+    fn streams(kind: StreamKind) -> Scope {
+        let follow = [web::get().to(stream::follow), web::head().to(stream::head)];
+        let events = [
+            web::get().to(history::page),
+            web::post().to(publish::publish),
+        ];
+        web::scope(kind.base_path())
+            .app_data(Mounted(kind))
+            .service(get("", status::list))
+            .service(get("/{id}", status::show))
+            .service(resource("/{id}/stream", "GET, HEAD", follow))
+            .service(resource("/{id}/events", "GET, POST", events))
+            .service(post(
+                "/{id}/clients/{client}/events",
+                publish::send_to_client,
+            ))
+            .service(post("/{id}/launch", control::launch))
+            .service(post("/{id}/pause", control::pause))
+            .service(post("/{id}/resume", control::resume))
+            .service(post("/{id}/stop", control::stop))
+            .default_service(web::to(not_found))
     }
 }
 
@@ -159,30 +135,38 @@ pub fn cors(origins: &[String]) -> Cors {
         .fold(cors, |cors, origin| cors.allowed_origin(origin))
 }
 
+fn get<F, Args>(path: &str, handler: F) -> Resource
+where
+    F: Handler<Args, Output: Responder + 'static>,
+    Args: FromRequest + 'static,
+{
+    resource(path, "GET", [web::get().to(handler)])
+}
+
+fn post<F, Args>(path: &str, handler: F) -> Resource
+where
+    F: Handler<Args, Output: Responder + 'static>,
+    Args: FromRequest + 'static,
+{
+    resource(path, "POST", [web::post().to(handler)])
+}
+
 /// A resource that says which methods it has when it is asked for another one.
-fn resource<const N: usize>(path: &str, routes: [(Method, Route); N]) -> Resource {
-    let allow = routes
-        .iter()
-        .map(|(method, _)| method.as_str())
-        .collect::<Vec<_>>()
-        .join(", ");
-    let resource = routes
-        .into_iter()
-        .fold(web::resource(path), |resource, (method, route)| {
-            resource.route(route.method(method))
-        });
-    resource.default_service(web::to(move |request: HttpRequest| {
+fn resource(path: &str, allow: &'static str, routes: impl IntoIterator<Item = Route>) -> Resource {
+    let other = move |request: HttpRequest| async move {
         let mut answer = match *request.method() {
-            Method::OPTIONS => HttpResponse::NoContent(),
-            _ => ApiError::method_not_allowed().builder(),
+            Method::OPTIONS => HttpResponse::NoContent().finish(),
+            _ => ApiError::method_not_allowed().error_response(),
         };
-        answer.insert_header((header::ALLOW, allow.clone()));
-        let answer = match *request.method() {
-            Method::OPTIONS => answer.finish(),
-            _ => answer.json(ApiError::method_not_allowed().body()),
-        };
-        std::future::ready(answer)
-    }))
+        answer
+            .headers_mut()
+            .insert(header::ALLOW, header::HeaderValue::from_static(allow));
+        answer
+    };
+    routes
+        .into_iter()
+        .fold(web::resource(path), Resource::route)
+        .default_service(web::to(other))
 }
 
 async fn not_found() -> ApiError {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError, http::StatusCode};
+use actix_web::{HttpResponse, ResponseError, http::StatusCode};
 use serde::Serialize;
 
 use crate::{
@@ -22,7 +22,7 @@ pub(super) struct ApiError {
 }
 
 #[derive(Serialize)]
-pub(super) struct Body<'a> {
+struct Body<'a> {
     error: BodyError<'a>,
 }
 
@@ -108,11 +108,7 @@ impl ApiError {
         )
     }
 
-    pub(super) fn builder(&self) -> HttpResponseBuilder {
-        HttpResponse::build(self.status)
-    }
-
-    pub(super) fn body(&self) -> Body<'_> {
+    fn body(&self) -> Body<'_> {
         Body {
             error: BodyError {
                 code: self.code,
@@ -134,7 +130,7 @@ impl ResponseError for ApiError {
     }
 
     fn error_response(&self) -> HttpResponse {
-        self.builder().json(self.body())
+        HttpResponse::build(self.status).json(self.body())
     }
 }
 
