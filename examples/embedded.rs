@@ -12,10 +12,7 @@ use clearside_sse::{Api, DatabaseUrl, Hub, HubConfig, NewEvent, Store, StreamKey
 
 async fn hello(hub: web::Data<Hub>) -> impl Responder {
     let stats = hub.stats().await;
-    format!(
-        "{} people follow {} debates\n",
-        stats.debates.clients, stats.debates.count
-    )
+    format!("{} people follow {} debates\n", stats.debates.clients, stats.debates.count)
 }
 
 /// A handler of the application publishes like anyone else.

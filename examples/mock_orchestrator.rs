@@ -22,27 +22,11 @@ struct DebateOrchestrator {
 
 /// Phase, speaker and speech.
 const SCRIPT: [(&str, &str, &str); 5] = [
-    (
-        "Opening Statements",
-        "Pro Advocate",
-        "Streams ought to be resumable.",
-    ),
-    (
-        "Opening Statements",
-        "Con Advocate",
-        "They ought not to break in the first place.",
-    ),
+    ("Opening Statements", "Pro Advocate", "Streams ought to be resumable."),
+    ("Opening Statements", "Con Advocate", "They ought not to break in the first place."),
     ("Rebuttals", "Pro Advocate", "Tunnels exist."),
-    (
-        "Rebuttals",
-        "Con Advocate",
-        "Then one should stay out of tunnels.",
-    ),
-    (
-        "Closing Statements",
-        "Moderator",
-        "I thank you both, from inside a tunnel.",
-    ),
+    ("Rebuttals", "Con Advocate", "Then one should stay out of tunnels."),
+    ("Closing Statements", "Moderator", "I thank you both, from inside a tunnel."),
 ];
 
 impl Actor for DebateOrchestrator {
@@ -59,9 +43,7 @@ impl DebateOrchestrator {
         let turn = self.script.next();
         let events = match turn {
             Some((phase, speaker, content)) => self.speech(phase, speaker, content),
-            None => NewEvent::new("complete", &serde_json::json!({}))
-                .into_iter()
-                .collect(),
+            None => NewEvent::new("complete", &serde_json::json!({})).into_iter().collect(),
         };
         let Ok(broadcast) = Broadcast::new(self.debate.clone(), &events) else {
             return ctx.stop();
@@ -83,10 +65,7 @@ impl DebateOrchestrator {
     /// The events of one speech; they become visible together.
     fn speech(&mut self, phase: &'static str, speaker: &str, content: &str) -> Vec<NewEvent> {
         let is_new = std::mem::replace(&mut self.phase, phase) != phase;
-        let transition = debate::PhaseTransition {
-            phase: phase.into(),
-            timestamp: now_ms(),
-        };
+        let transition = debate::PhaseTransition { phase: phase.into(), timestamp: now_ms() };
         let utterance = debate::Utterance {
             id: uuid::Uuid::new_v4().to_string(),
             timestamp: now_ms(),
@@ -95,11 +74,7 @@ impl DebateOrchestrator {
             content: content.into(),
         };
         let transition = is_new.then(|| NewEvent::new("phase_transition", &transition));
-        transition
-            .into_iter()
-            .chain([NewEvent::new("utterance", &utterance)])
-            .flatten()
-            .collect()
+        transition.into_iter().chain([NewEvent::new("utterance", &utterance)]).flatten().collect()
     }
 }
 

@@ -51,19 +51,13 @@ pub(crate) enum StartError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("cannot listen on {address}: {source}")]
-    Listen {
-        address: SocketAddr,
-        source: io::Error,
-    },
+    Listen { address: SocketAddr, source: io::Error },
 }
 
 impl Application {
     /// Takes the port, then opens the database, then starts to serve.
     pub(crate) fn start(config: &ServerConfig) -> Result<Self, StartError> {
-        let listen_error = |source| StartError::Listen {
-            address: config.listen,
-            source,
-        };
+        let listen_error = |source| StartError::Listen { address: config.listen, source };
         let listener = listen(config.listen).map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
         let store = Store::open(&config.database)?;
@@ -100,21 +94,12 @@ impl Application {
         .listen(listener)
         .map_err(listen_error)?
         .run();
-        Ok(Self {
-            hub,
-            players,
-            address,
-            server,
-            drain: config.drain,
-            _arbiter: arbiter,
-        })
+        Ok(Self { hub, players, address, server, drain: config.drain, _arbiter: arbiter })
     }
 
     /// Serves until `stop` is done, then lets every client go, answers what was asked, and ends.
     pub(crate) async fn run_until(self, stop: impl Future<Output = ()>) -> io::Result<()> {
-        let Self {
-            hub, server, drain, ..
-        } = &self;
+        let Self { hub, server, drain, .. } = &self;
         let (hub, drain, handle) = (hub.clone(), *drain, server.handle());
         let server = actix_web::rt::spawn(self.server);
         stop.await;
@@ -125,9 +110,7 @@ impl Application {
                 handle.stop(false).await;
             }
         }
-        server
-            .await
-            .unwrap_or_else(|error| Err(io::Error::other(error)))
+        server.await.unwrap_or_else(|error| Err(io::Error::other(error)))
     }
 }
 
@@ -143,11 +126,7 @@ async fn shut_down(hub: &Hub, handle: &ServerHandle, drain: Duration) {
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     // Connections inherit it.
     socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;

@@ -18,9 +18,7 @@ impl Clock {
     pub fn system() -> Self {
         Self(Arc::new(|| {
             #[expect(clippy::disallowed_methods, reason = "this is the one place that may")]
-            let since_epoch = SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .unwrap_or_default();
+            let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
         }))
     }

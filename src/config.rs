@@ -120,32 +120,15 @@ pub(crate) enum LogFormat {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct LogConfig {
     /// How logs are written; text on a terminal, else json
-    #[arg(
-        long,
-        env = "CLEARSIDE_LOG_FORMAT",
-        value_name = "FORMAT",
-        global = true
-    )]
+    #[arg(long, env = "CLEARSIDE_LOG_FORMAT", value_name = "FORMAT", global = true)]
     pub(crate) log_format: Option<LogFormat>,
 
     /// What is logged, as for env_logger: info, debug, clearside_sse=trace, …
-    #[arg(
-        long,
-        env = "RUST_LOG",
-        value_name = "FILTER",
-        global = true,
-        hide = true
-    )]
+    #[arg(long, env = "RUST_LOG", value_name = "FILTER", global = true, hide = true)]
     pub(crate) log_filter: Option<String>,
 
     /// The same, for those who are used to that name.
-    #[arg(
-        long,
-        env = "LOG_LEVEL",
-        value_name = "LEVEL",
-        global = true,
-        hide = true
-    )]
+    #[arg(long, env = "LOG_LEVEL", value_name = "LEVEL", global = true, hide = true)]
     pub(crate) log_level: Option<String>,
 }
 
@@ -173,11 +156,7 @@ impl HubSettings {
 fn duration(text: &str) -> Result<Duration, String> {
     let duration = humantime::parse_duration(text)
         .map_err(|error| format!("{error}; write it like 15s, 500ms or 1h"))?;
-    if duration.is_zero() {
-        Err("must be longer than nothing".into())
-    } else {
-        Ok(duration)
-    }
+    if duration.is_zero() { Err("must be longer than nothing".into()) } else { Ok(duration) }
 }
 
 fn positive(text: &str) -> Result<usize, String> {
@@ -190,9 +169,7 @@ fn positive(text: &str) -> Result<usize, String> {
 
 /// An origin as browsers send it: scheme, host and port, no path. A wildcard would let any page publish.
 fn origin(text: &str) -> Result<String, String> {
-    let rest = text
-        .strip_prefix("http://")
-        .or_else(|| text.strip_prefix("https://"));
+    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
     match rest {
         Some(host) if !host.is_empty() && !host.contains(['/', '*', ' ', '?', '#']) => {
             Ok(text.into())

@@ -6,6 +6,7 @@
 pub mod conversation;
 pub mod debate;
 mod id;
+mod idempotency;
 mod json;
 mod snapshot;
 mod vocabulary;
@@ -15,10 +16,12 @@ use serde_json::value::RawValue;
 
 pub use self::{
     id::{Epoch, EventId, InvalidEventId},
+    idempotency::{IdempotencyKey, InvalidIdempotencyKey},
     json::JsonError,
     vocabulary::PayloadError,
 };
 pub(crate) use self::{
+    idempotency::KeyedDigest,
     snapshot::{OpenText, OpenUtterance, Snapshot, Status},
     vocabulary::{Heartbeat, Vocabulary, vocabulary},
 };
@@ -26,13 +29,8 @@ pub(crate) use self::{
 use crate::stream_key::StreamKind;
 
 /// Names that only the hub itself sends.
-pub(crate) const RESERVED_NAMES: [&str; 5] = [
-    "connected",
-    "connection_established",
-    "snapshot",
-    "gap",
-    "busy",
-];
+pub(crate) const RESERVED_NAMES: [&str; 5] =
+    ["connected", "connection_established", "snapshot", "gap", "busy"];
 
 /// The longest event name, in characters.
 pub(crate) const MAX_NAME_LEN: usize = 64;
@@ -67,11 +65,7 @@ impl NewEvent {
     /// When the payload cannot be written as JSON.
     pub fn new(name: impl Into<String>, data: &impl Serialize) -> serde_json::Result<Self> {
         let data = serde_json::value::to_raw_value(data)?;
-        Ok(Self {
-            name: name.into(),
-            data,
-            transient: false,
-        })
+        Ok(Self { name: name.into(), data, transient: false })
     }
 
     /// The same event, neither stored nor replayed.
@@ -112,12 +106,7 @@ impl Event {
         if transient && is_final {
             return Err(EventError::TransientFinal);
         }
-        Ok(Self {
-            name: new.name.as_str().into(),
-            data: data.into(),
-            transient,
-            is_final,
-        })
+        Ok(Self { name: new.name.as_str().into(), data: data.into(), transient, is_final })
     }
 
     /// The event's name, as `EventSource` listeners know it.
@@ -161,10 +150,7 @@ fn check_name(name: &str) -> Result<(), EventError> {
     if !starts_well || !goes_on_well || name.len() > MAX_NAME_LEN {
         return Err(EventError::Name);
     }
-    match RESERVED_NAMES
-        .into_iter()
-        .find(|reserved| *reserved == name)
-    {
+    match RESERVED_NAMES.into_iter().find(|reserved| *reserved == name) {
         Some(reserved) => Err(EventError::Reserved(reserved)),
         None => Ok(()),
     }
@@ -219,10 +205,7 @@ mod tests {
             ("🎤", Some(EventError::Name)),
             ("gap", Some(EventError::Reserved("gap"))),
             ("snapshot", Some(EventError::Reserved("snapshot"))),
-            (
-                "connection_established",
-                Some(EventError::Reserved("connection_established")),
-            ),
+            ("connection_established", Some(EventError::Reserved("connection_established"))),
         ] {
             for kind in StreamKind::ALL {
                 let accepted = Event::accept(kind, &new_event(name, "{}"));
@@ -244,22 +227,12 @@ mod tests {
     #[test]
     fn tokens_are_transient_without_being_asked_and_the_end_never_is() {
         let token = new_event("token", r#"{"speaker":"Pro","token":"a"}"#);
-        assert!(
-            Event::accept(StreamKind::Debate, &token)
-                .unwrap()
-                .is_transient()
-        );
+        assert!(Event::accept(StreamKind::Debate, &token).unwrap().is_transient());
         let end = new_event("complete", "{}").transient();
-        assert_eq!(
-            Event::accept(StreamKind::Debate, &end),
-            Err(EventError::TransientFinal)
-        );
+        assert_eq!(Event::accept(StreamKind::Debate, &end), Err(EventError::TransientFinal));
         let end = new_event("complete", "{}");
         assert!(Event::accept(StreamKind::Debate, &end).unwrap().is_final());
         let no_end = Event::accept(StreamKind::Conversation, &end).unwrap();
-        assert!(
-            !no_end.is_final(),
-            "conversations end with conversation_completed"
-        );
+        assert!(!no_end.is_final(), "conversations end with conversation_completed");
     }
 }

@@ -60,13 +60,7 @@ impl Api {
     /// The routes of this hub. `launch` and the other controls answer that nothing runs here.
     #[must_use]
     pub fn new(hub: Hub) -> Self {
-        Self {
-            state: Arc::new(ApiState {
-                hub,
-                players: None,
-                body_timeout: Self::BODY_TIMEOUT,
-            }),
-        }
+        Self { state: Arc::new(ApiState { hub, players: None, body_timeout: Self::BODY_TIMEOUT }) }
     }
 
     /// Lets `launch`, `pause`, `resume` and `stop` steer these players.
@@ -97,20 +91,14 @@ impl Api {
 
     fn streams(kind: StreamKind) -> Scope {
         let follow = [web::get().to(stream::follow), web::head().to(stream::head)];
-        let events = [
-            web::get().to(history::page),
-            web::post().to(publish::publish),
-        ];
+        let events = [web::get().to(history::page), web::post().to(publish::publish)];
         web::scope(kind.base_path())
             .app_data(Mounted(kind))
             .service(get("", status::list))
             .service(get("/{id}", status::show))
             .service(resource("/{id}/stream", "GET, HEAD", follow))
             .service(resource("/{id}/events", "GET, POST", events))
-            .service(post(
-                "/{id}/clients/{client}/events",
-                publish::send_to_client,
-            ))
+            .service(post("/{id}/clients/{client}/events", publish::send_to_client))
             .service(post("/{id}/launch", control::launch))
             .service(post("/{id}/pause", control::pause))
             .service(post("/{id}/resume", control::resume))
@@ -126,13 +114,12 @@ pub fn cors(origins: &[String]) -> Cors {
         .allowed_headers([
             header::AUTHORIZATION,
             header::CONTENT_TYPE,
+            header::HeaderName::from_static("idempotency-key"),
             header::HeaderName::from_static("last-event-id"),
         ])
         .supports_credentials()
         .max_age(3600);
-    origins
-        .iter()
-        .fold(cors, |cors, origin| cors.allowed_origin(origin))
+    origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin))
 }
 
 fn get<F, Args>(path: &str, handler: F) -> Resource
@@ -158,15 +145,10 @@ fn resource(path: &str, allow: &'static str, routes: impl IntoIterator<Item = Ro
             Method::OPTIONS => HttpResponse::NoContent().finish(),
             _ => ApiError::method_not_allowed().error_response(),
         };
-        answer
-            .headers_mut()
-            .insert(header::ALLOW, header::HeaderValue::from_static(allow));
+        answer.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static(allow));
         answer
     };
-    routes
-        .into_iter()
-        .fold(web::resource(path), Resource::route)
-        .default_service(web::to(other))
+    routes.into_iter().fold(web::resource(path), Resource::route).default_service(web::to(other))
 }
 
 async fn not_found() -> ApiError {

@@ -99,11 +99,7 @@ impl Hub {
             next_chunk: registry.clone().recipient(),
             disconnect: registry.clone().recipient(),
         });
-        Self {
-            registry,
-            surroundings,
-            store,
-        }
+        Self { registry, surroundings, store }
     }
 
     /// Where an application's actors send [`Broadcast`] and the other messages to.
@@ -136,9 +132,7 @@ impl Hub {
     /// # Errors
     /// When the stream has ended, or the events cannot be stored.
     pub async fn broadcast(&self, broadcast: Broadcast) -> Result<Published, PublishError> {
-        self.ask(broadcast)
-            .await
-            .unwrap_or(Err(PublishError::Unavailable))
+        self.ask(broadcast).await.unwrap_or(Err(PublishError::Unavailable))
     }
 
     /// Follows a stream from this cursor on: the body of a `text/event-stream` response.
@@ -155,16 +149,8 @@ impl Hub {
         let subscriber = Uuid::new_v4();
         let (mut body, handle) =
             SubscriberBody::new(stream.clone(), subscriber, Arc::clone(&self.surroundings));
-        let connect = Connect {
-            stream: stream.clone(),
-            subscriber,
-            handle,
-            cursor,
-        };
-        let head = self
-            .ask(connect)
-            .await
-            .unwrap_or(Err(ConnectError::Unavailable))?;
+        let connect = Connect { stream: stream.clone(), subscriber, handle, cursor };
+        let head = self.ask(connect).await.unwrap_or(Err(ConnectError::Unavailable))?;
         Ok(head.map(|head| {
             body.begin(head);
             body
@@ -176,9 +162,7 @@ impl Hub {
     /// # Errors
     /// When nobody of that id follows the stream, or its mailbox is full.
     pub async fn send_to_client(&self, message: SendToClient) -> Result<(), SendToClientError> {
-        self.ask(message)
-            .await
-            .unwrap_or(Err(SendToClientError::Unavailable))
+        self.ask(message).await.unwrap_or(Err(SendToClientError::Unavailable))
     }
 
     /// How many streams are followed, and by how many. All zero if the hub is gone.
@@ -188,10 +172,7 @@ impl Hub {
 
     /// How many follow this stream.
     pub async fn client_count(&self, stream: &StreamKey) -> usize {
-        self.client_counts(vec![stream.clone()])
-            .await
-            .into_iter()
-            .sum()
+        self.client_counts(vec![stream.clone()]).await.into_iter().sum()
     }
 
     /// Whether anyone follows this stream.
@@ -227,17 +208,10 @@ impl Hub {
     ) -> Result<Option<StreamDescription>, StoreError> {
         let stored = self.store.load(stream).await?;
         let view = self.ask(Inspect(stream.clone())).await.flatten();
-        let at_rest = || {
-            stored
-                .as_ref()
-                .map(|stored| SnapshotView::at_rest(stored.snapshot.clone(), 0))
-        };
+        let at_rest =
+            || stored.as_ref().map(|stored| SnapshotView::at_rest(stored.snapshot.clone(), 0));
         let view = view.or_else(at_rest);
-        Ok(view.map(|view| StreamDescription {
-            key: stream.clone(),
-            view,
-            stored,
-        }))
+        Ok(view.map(|view| StreamDescription { key: stream.clone(), view, stored }))
     }
 
     /// The streams of a kind that have been published to, newest first.
@@ -248,9 +222,8 @@ impl Hub {
         limit: usize,
     ) -> Result<Vec<StreamDescription>, StoreError> {
         let streams = self.store.list(kind, before, limit).await?;
-        let counts = self
-            .client_counts(streams.iter().map(|stream| stream.key.clone()).collect())
-            .await;
+        let counts =
+            self.client_counts(streams.iter().map(|stream| stream.key.clone()).collect()).await;
         let describe = |(stored, clients): (StoredStream, usize)| StreamDescription {
             key: stored.key.clone(),
             view: SnapshotView::at_rest(stored.snapshot.clone(), clients),

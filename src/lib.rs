@@ -21,8 +21,8 @@ mod stream_key;
 pub use crate::{
     clock::Clock,
     event::{
-        Epoch, Event, EventError, EventId, InvalidEventId, JsonError, NewEvent, PayloadError,
-        conversation, debate,
+        Epoch, Event, EventError, EventId, IdempotencyKey, InvalidEventId, InvalidIdempotencyKey,
+        JsonError, NewEvent, PayloadError, conversation, debate,
     },
     http::{Api, cors},
     hub::{

@@ -31,16 +31,10 @@ pub(crate) fn init(config: &LogConfig) {
 
 fn write_json(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
     let mut fields = Fields(serde_json::Map::new());
-    fields
-        .0
-        .insert("ts".into(), out.timestamp_millis().to_string().into());
-    fields
-        .0
-        .insert("level".into(), record.level().as_str().into());
+    fields.0.insert("ts".into(), out.timestamp_millis().to_string().into());
+    fields.0.insert("level".into(), record.level().as_str().into());
     fields.0.insert("target".into(), record.target().into());
-    fields
-        .0
-        .insert("msg".into(), record.args().to_string().into());
+    fields.0.insert("msg".into(), record.args().to_string().into());
     let _ = record.key_values().visit(&mut fields);
     serde_json::to_writer(&mut *out, &fields.0)?;
     out.write_all(b"\n")

@@ -15,7 +15,7 @@ use std::{fs::File, io, path::PathBuf, str::FromStr, sync::Arc};
 use diesel::{SqliteConnection, r2d2::ConnectionManager};
 
 pub(crate) use self::{
-    append::{Append, AppendError, Appended},
+    append::{Append, AppendPublish, Appended, Outcome},
     models::{StoredEvent, StoredStream},
     read::PageLimits,
 };
@@ -84,15 +84,11 @@ impl Store {
             let url = url.clone();
             move || connection::establish(&url)
         };
-        Ok(Self {
-            readers,
-            writer: GroupCommit::start(writer, reopen)?,
-            _lock: Arc::new(lock),
-        })
+        Ok(Self { readers, writer: GroupCommit::start(writer, reopen)?, _lock: Arc::new(lock) })
     }
 
     /// Appends events to a stream and answers once they are durable.
-    pub(crate) async fn append(&self, append: Append) -> Result<Appended, AppendError> {
+    pub(crate) async fn append(&self, append: Append) -> Result<Appended, StoreError> {
         self.writer.append(append).await
     }
 
@@ -110,8 +106,7 @@ impl Store {
         limits: PageLimits,
     ) -> Result<Vec<StoredEvent>, StoreError> {
         let key = key.clone();
-        self.read(move |conn| read::page(conn, &key, cursor, limits))
-            .await
+        self.read(move |conn| read::page(conn, &key, cursor, limits)).await
     }
 
     /// The streams of a kind, newest first; those before row `before` only, if one is named.
@@ -121,8 +116,7 @@ impl Store {
         before: Option<i64>,
         limit: usize,
     ) -> Result<Vec<StoredStream>, StoreError> {
-        self.read(move |conn| read::list(conn, kind, before, limit))
-            .await
+        self.read(move |conn| read::list(conn, kind, before, limit)).await
     }
 
     /// Whether the database answers.
@@ -137,14 +131,11 @@ impl Store {
     {
         let readers = self.readers.clone();
         let answer = tokio::task::spawn_blocking(move || {
-            let mut conn = readers
-                .get()
-                .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+            let mut conn =
+                readers.get().map_err(|error| StoreError::Unavailable(error.to_string()))?;
             query(&mut conn).map_err(|error| StoreError::Unavailable(error.to_string()))
         });
-        answer
-            .await
-            .unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string())))
+        answer.await.unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string())))
     }
 }
 
@@ -154,22 +145,15 @@ impl Store {
 fn lock(url: &DatabaseUrl) -> Result<File, StoreError> {
     let mut path = url.0.clone().into_os_string();
     path.push(".lock");
-    let open = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path);
-    let file = open.map_err(|source| StoreError::Open {
-        url: url.clone(),
-        reason: source.to_string(),
-    })?;
+    let open = File::options().create(true).truncate(false).write(true).open(&path);
+    let file =
+        open.map_err(|source| StoreError::Open { url: url.clone(), reason: source.to_string() })?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(std::fs::TryLockError::WouldBlock) => Err(StoreError::InUse { url: url.clone() }),
-        Err(std::fs::TryLockError::Error(source)) => Err(StoreError::Open {
-            url: url.clone(),
-            reason: source.to_string(),
-        }),
+        Err(std::fs::TryLockError::Error(source)) => {
+            Err(StoreError::Open { url: url.clone(), reason: source.to_string() })
+        }
     }
 }
 

@@ -49,10 +49,7 @@ impl FromStr for StreamKind {
     type Err = InvalidStreamKey;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.as_str() == text)
-            .ok_or(InvalidStreamKey::Kind)
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or(InvalidStreamKey::Kind)
     }
 }
 
@@ -191,10 +188,7 @@ mod tests {
             assert_eq!(text.parse::<StreamKey>().unwrap().to_string(), text);
         }
         assert_eq!("d1".parse::<StreamKey>(), Err(InvalidStreamKey::Kind));
-        assert_eq!(
-            "debates/d1".parse::<StreamKey>(),
-            Err(InvalidStreamKey::Kind)
-        );
+        assert_eq!("debates/d1".parse::<StreamKey>(), Err(InvalidStreamKey::Kind));
         assert_eq!("debate/".parse::<StreamKey>(), Err(InvalidStreamKey::Id));
     }
 }

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    event::{EventId, NewEvent},
+    event::{IdempotencyKey, NewEvent},
     hub::{Broadcast, PublishError, Published},
     stream_key::StreamKey,
 };
@@ -59,7 +59,7 @@ struct ErrorDetail {
 
 /// What came of a request to publish.
 pub(super) enum Outcome {
-    Published(Vec<Option<EventId>>),
+    Published(Published),
     /// The server said no, and why.
     Refused(StatusCode, String),
 }
@@ -68,29 +68,29 @@ impl ApiClient {
     pub(super) fn new(server: &ServerArgs) -> Self {
         // A stream has no end; what must end has a limit of its own.
         let client = Client::builder().disable_timeout().finish();
-        Self {
-            base_url: server.url.clone(),
-            client,
-        }
+        Self { base_url: server.url.clone(), client }
     }
 
     /// Publishes events, all or none.
+    ///
+    /// With a key, it is safe to try again when this fails.
     pub(super) async fn publish(
         &self,
         stream: &StreamKey,
         events: &[NewEvent],
+        key: Option<&IdempotencyKey>,
     ) -> anyhow::Result<Outcome> {
         let url = format!("{}{}/events", self.base_url, stream.path());
-        let request = self.client.post(&url).timeout(ANSWER_TIMEOUT);
+        let mut request = self.client.post(&url).timeout(ANSWER_TIMEOUT);
+        if let Some(key) = key {
+            request = request.insert_header(("Idempotency-Key", key.as_str()));
+        }
         let mut answer = request
             .send_json(&events)
             .await
             .map_err(|error| anyhow::anyhow!("{error}"))
             .with_context(|| format!("cannot reach {url}"))?;
-        let body = answer
-            .body()
-            .await
-            .context("the server's answer is cut short")?;
+        let body = answer.body().await.context("the server's answer is cut short")?;
         if !answer.status().is_success() {
             return Ok(Outcome::Refused(answer.status(), message(&body)));
         }
@@ -101,7 +101,7 @@ impl ApiClient {
             .into_iter()
             .map(|id| id.map(|id| id.parse()).transpose())
             .collect::<Result<_, _>>()?;
-        Ok(Outcome::Published(ids))
+        Ok(Outcome::Published(Published { ids, is_repeat: answer.status() == StatusCode::OK }))
     }
 
     /// Follows a stream from this cursor on; `None` if it has ended and all of it has been seen.
@@ -112,10 +112,8 @@ impl ApiClient {
     ) -> anyhow::Result<Option<impl Stream<Item = Result<Bytes, awc::error::PayloadError>> + use<>>>
     {
         let url = format!("{}{}/stream", self.base_url, stream.path());
-        let mut request = self
-            .client
-            .get(&url)
-            .insert_header((header::ACCEPT, "text/event-stream"));
+        let mut request =
+            self.client.get(&url).insert_header((header::ACCEPT, "text/event-stream"));
         if let Some(id) = last_event_id {
             request = request.insert_header(("Last-Event-ID", id));
         }
@@ -129,11 +127,7 @@ impl ApiClient {
             StatusCode::NO_CONTENT => Ok(None),
             status => {
                 let body = answer.body().await.unwrap_or_default();
-                Err(Refused {
-                    status,
-                    message: message(&body),
-                }
-                .into())
+                Err(Refused { status, message: message(&body) }.into())
             }
         }
     }
@@ -170,7 +164,7 @@ impl Handler<Broadcast> for HttpPublisher {
         let client = self.client.clone();
         Box::pin(async move {
             match forward(&client, &broadcast).await {
-                Ok(Outcome::Published(ids)) => Ok(Published { ids }),
+                Ok(Outcome::Published(published)) => Ok(published),
                 Ok(Outcome::Refused(StatusCode::CONFLICT, _)) => Err(PublishError::Completed),
                 Ok(Outcome::Refused(status, message)) => {
                     log::error!(status = status.as_u16(); "the server refuses: {message}");
@@ -197,5 +191,5 @@ async fn forward(client: &ApiClient, broadcast: &Broadcast) -> anyhow::Result<Ou
     if events.is_empty() {
         bail!("there is nothing to publish");
     }
-    client.publish(broadcast.stream(), &events).await
+    client.publish(broadcast.stream(), &events, broadcast.idempotency_key()).await
 }

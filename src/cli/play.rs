@@ -45,12 +45,8 @@ fn pace(text: &str) -> Result<Pace, String> {
 impl StreamArgs {
     fn key(self) -> anyhow::Result<StreamKey> {
         let debate = self.debate.map(|id| StreamKey::new(StreamKind::Debate, id));
-        let conversation = self
-            .conversation
-            .map(|id| StreamKey::new(StreamKind::Conversation, id));
-        debate
-            .or(conversation)
-            .context("say which stream: --debate ID or --conversation ID")
+        let conversation = self.conversation.map(|id| StreamKey::new(StreamKind::Conversation, id));
+        debate.or(conversation).context("say which stream: --debate ID or --conversation ID")
     }
 }
 
@@ -63,21 +59,13 @@ pub(super) async fn play(args: PlayArgs) -> anyhow::Result<()> {
 
     let client = ApiClient::new(&args.server);
     let publisher = HttpPublisher { client }.start().recipient();
-    let bar = ProgressBar::new(text.len() as u64)
-        .with_style(style()?)
-        .with_message(stream.to_string());
+    let bar =
+        ProgressBar::new(text.len() as u64).with_style(style()?).with_message(stream.to_string());
     let progress = ProgressDisplay { bar: bar.clone() }.start().recipient();
     let players = Players::new(publisher).with_progress(progress).start();
 
-    let launch = Launch {
-        stream: stream.clone(),
-        transcript,
-        pace: args.speed,
-    };
-    players
-        .send(launch)
-        .await?
-        .with_context(|| format!("cannot play {file} on {stream}"))?;
+    let launch = Launch { stream: stream.clone(), transcript, pace: args.speed };
+    players.send(launch).await?.with_context(|| format!("cannot play {file} on {stream}"))?;
     tokio::select! {
         ended = players.send(WaitForEnd(stream.clone())) => {
             ended?.with_context(|| format!("{stream} was broken off"))?;
@@ -92,9 +80,7 @@ pub(super) async fn play(args: PlayArgs) -> anyhow::Result<()> {
 }
 
 fn style() -> anyhow::Result<ProgressStyle> {
-    Ok(ProgressStyle::with_template(
-        "{msg} {wide_bar} {percent:>3} % [{elapsed}, {eta} left]",
-    )?)
+    Ok(ProgressStyle::with_template("{msg} {wide_bar} {percent:>3} % [{elapsed}, {eta} left]")?)
 }
 
 struct ProgressDisplay {

@@ -52,24 +52,13 @@ pub(super) async fn publish(args: PublishArgs) -> anyhow::Result<()> {
     };
     let data =
         RawValue::from_string(read(&data)?.trim().to_owned()).context("the data is no JSON")?;
-    send(
-        &client,
-        &args.stream,
-        NewEvent {
-            name,
-            data,
-            transient: args.transient,
-        },
-    )
-    .await
+    send(&client, &args.stream, NewEvent { name, data, transient: args.transient }).await
 }
 
 fn read(data: &str) -> anyhow::Result<String> {
     if data == "-" {
         let mut text = String::new();
-        io::stdin()
-            .read_to_string(&mut text)
-            .context("cannot read standard input")?;
+        io::stdin().read_to_string(&mut text).context("cannot read standard input")?;
         return Ok(text);
     }
     match data.strip_prefix('@') {
@@ -82,9 +71,9 @@ fn read(data: &str) -> anyhow::Result<String> {
 async fn send(client: &ApiClient, stream: &StreamKey, event: NewEvent) -> anyhow::Result<()> {
     // Says what is wrong without asking the server.
     Broadcast::one(stream.clone(), event.clone())?;
-    match client.publish(stream, &[event]).await? {
-        Outcome::Published(ids) => {
-            for id in ids {
+    match client.publish(stream, &[event], None).await? {
+        Outcome::Published(published) => {
+            for id in published.ids {
                 let id = id.map_or_else(|| "transient".to_owned(), |id| id.to_string());
                 writeln!(io::stdout(), "{id}")?;
             }

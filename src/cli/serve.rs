@@ -36,11 +36,7 @@ pub(super) async fn demo(config: &ServerConfig) -> anyhow::Result<()> {
     )?;
     for kind in StreamKind::ALL {
         let stream = StreamKey::new(kind, format!("demo-{}", Epoch::random()).parse()?);
-        writeln!(
-            io::stdout(),
-            "  curl -N http://{address}{}/stream",
-            stream.path()
-        )?;
+        writeln!(io::stdout(), "  curl -N http://{address}{}/stream", stream.path())?;
         actix_web::rt::spawn(perform_for_ever(stream, application.players.clone()));
     }
     writeln!(io::stdout(), "\nCtrl-C ends it.")?;
@@ -63,13 +59,7 @@ async fn perform_for_ever(mut stream: StreamKey, players: actix::Addr<Players>) 
 
 async fn perform(stream: StreamKey, players: &actix::Addr<Players>) -> anyhow::Result<()> {
     let transcript = Transcript::sample(stream.kind())?;
-    players
-        .send(Launch {
-            stream: stream.clone(),
-            transcript,
-            pace: Pace::default(),
-        })
-        .await??;
+    players.send(Launch { stream: stream.clone(), transcript, pace: Pace::default() }).await??;
     let ended: Result<(), PublishError> = players.send(WaitForEnd(stream)).await?;
     Ok(ended?)
 }

@@ -73,11 +73,7 @@ fn write_json(event: &Event) -> io::Result<()> {
     let data =
         serde_json::from_str(&event.data).unwrap_or_else(|_| Value::from(event.data.as_str()));
     let id = (!event.id.is_empty()).then_some(&event.id);
-    writeln!(
-        io::stdout(),
-        "{}",
-        json!({ "id": id, "type": event.event, "data": data })
-    )
+    writeln!(io::stdout(), "{}", json!({ "id": id, "type": event.event, "data": data }))
 }
 
 /// What has been printed of the current line.
@@ -90,12 +86,8 @@ struct Screen {
 impl Screen {
     fn show(&mut self, event: &Event) -> io::Result<()> {
         let data: Value = serde_json::from_str(&event.data).unwrap_or_default();
-        let text = |field: &str| {
-            data.get(field)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned()
-        };
+        let text =
+            |field: &str| data.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
         match event.event.as_str() {
             "connected" | "connection_established" => Ok(()),
             "token" => self.say(&text("speaker"), &text("token")),
@@ -122,17 +114,9 @@ impl Screen {
     /// Shows what a client that comes late has to know.
     fn snapshot(&mut self, data: &Value) -> io::Result<()> {
         let text = |field: &str| data.get(field).and_then(Value::as_str);
-        let about: Vec<_> = ["status", "title", "phase"]
-            .into_iter()
-            .filter_map(text)
-            .collect();
+        let about: Vec<_> = ["status", "title", "phase"].into_iter().filter_map(text).collect();
         self.line(&format!("-- {} --", about.join(" · ")))?;
-        for open in data
-            .get("open")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-        {
+        for open in data.get("open").and_then(Value::as_array).into_iter().flatten() {
             let text = |field: &str| open.get(field).and_then(Value::as_str).unwrap_or_default();
             self.say(text("participant"), text("text"))?;
         }
@@ -172,12 +156,6 @@ impl Screen {
 /// What others have written must not steer our terminal.
 fn visible(text: &str) -> String {
     text.chars()
-        .map(|c| {
-            if c.is_control() && c != '\n' && c != '\t' {
-                '\u{fffd}'
-            } else {
-                c
-            }
-        })
+        .map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c })
         .collect()
 }

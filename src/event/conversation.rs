@@ -129,11 +129,7 @@ impl Vocabulary for Conversation {
     fn envelope(&self, name: &str, data: &str, now_ms: i64) -> Option<String> {
         let fields: Fields = serde_json::from_str(data).ok()?;
         let mut wire = format!(r#"{{"type":"{name}""#);
-        for (key, value) in fields
-            .0
-            .iter()
-            .filter(|(key, _)| key != "type" && key != "timestamp")
-        {
+        for (key, value) in fields.0.iter().filter(|(key, _)| key != "type" && key != "timestamp") {
             wire.push(',');
             wire.push_str(&serde_json::to_string(key).ok()?);
             wire.push(':');
@@ -145,12 +141,8 @@ impl Vocabulary for Conversation {
 
     fn change(&self, name: &str, data: &str) -> Change {
         let change = match name {
-            "conversation_started" => {
-                serde_json::from_str(data).map(|SessionStarted { title, .. }| Change {
-                    title,
-                    ..Change::default()
-                })
-            }
+            "conversation_started" => serde_json::from_str(data)
+                .map(|SessionStarted { title, .. }| Change { title, ..Change::default() }),
             "conversation_speaker_changed" => {
                 serde_json::from_str(data).map(|SpeakerChanged { speaker_name, .. }| Change {
                     speaker: Some(speaker_name),
@@ -252,19 +244,14 @@ mod tests {
             "turnCount",
             "timestamp",
         ] {
-            let error = Conversation
-                .check("conversation_utterance", &utterance(field))
-                .unwrap_err();
+            let error =
+                Conversation.check("conversation_utterance", &utterance(field)).unwrap_err();
             assert_eq!(error.to_string(), format!("$.data.{field}: is missing"));
         }
         for (name, data, path) in [
             ("conversation_utterance", utterance("none").as_str(), None),
             ("conversation_started", "{}", None),
-            (
-                "conversation_started",
-                r#"{"title":1}"#,
-                Some("$.data.title"),
-            ),
+            ("conversation_started", r#"{"title":1}"#, Some("$.data.title")),
             (
                 "conversation_started",
                 r#"{"participants":[{"id":"a"}]}"#,
@@ -275,11 +262,7 @@ mod tests {
                 r#"{"participantId":"a","personaSlug":"a","personaName":"A","segment":"s","token":"t"}"#,
                 None,
             ),
-            (
-                "conversation_token",
-                r#"{"participantId":"a"}"#,
-                Some("$.data.personaSlug"),
-            ),
+            ("conversation_token", r#"{"participantId":"a"}"#, Some("$.data.personaSlug")),
             (
                 "conversation_speaker_changed",
                 r#"{"sessionId":"s","speakerId":"a","speakerName":"A"}"#,
@@ -313,9 +296,7 @@ mod tests {
             r#"{"type":"note","b":1.0,"a":{"x":[1e400]},"b":12345678901234567890,"q\"":"\u0000","timestamp":99}"#
         );
         assert_eq!(
-            Conversation
-                .envelope("conversation_paused", "{}", 7)
-                .unwrap(),
+            Conversation.envelope("conversation_paused", "{}", 7).unwrap(),
             r#"{"type":"conversation_paused","timestamp":7}"#
         );
     }

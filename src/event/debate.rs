@@ -80,10 +80,8 @@ impl Vocabulary for Debate {
 
     fn change(&self, name: &str, data: &str) -> Change {
         let change = match name {
-            "debate_started" => serde_json::from_str(data).map(|DebateStarted { title }| Change {
-                title: Some(title),
-                ..Change::default()
-            }),
+            "debate_started" => serde_json::from_str(data)
+                .map(|DebateStarted { title }| Change { title: Some(title), ..Change::default() }),
             "phase_transition" => {
                 serde_json::from_str(data).map(|PhaseTransition { phase, .. }| Change {
                     phase: Some(phase),
@@ -97,23 +95,17 @@ impl Vocabulary for Debate {
                 another_turn: true,
                 ..Change::default()
             }),
-            "token" => serde_json::from_str(data).map(
-                |Token {
-                     speaker,
-                     token,
-                     segment,
-                 }| Change {
-                    token: Some(SpokenToken {
-                        voice: speaker.clone(),
-                        participant: speaker,
-                        persona: None,
-                        name: None,
-                        segment,
-                        text: token,
-                    }),
-                    ..Change::default()
-                },
-            ),
+            "token" => serde_json::from_str(data).map(|Token { speaker, token, segment }| Change {
+                token: Some(SpokenToken {
+                    voice: speaker.clone(),
+                    participant: speaker,
+                    persona: None,
+                    name: None,
+                    segment,
+                    text: token,
+                }),
+                ..Change::default()
+            }),
             "pause" => Ok(Change::to(Status::Paused)),
             "resume" => Ok(Change::to(Status::Live)),
             "complete" => Ok(Change::to(Status::Completed)),
@@ -123,10 +115,7 @@ impl Vocabulary for Debate {
     }
 
     fn greeting(&self, id: &StreamId, subscriber: Uuid, _now_ms: i64) -> (&'static str, String) {
-        (
-            "connected",
-            format!(r#"{{"clientId":"{subscriber}","debateId":"{id}"}}"#),
-        )
+        ("connected", format!(r#"{{"clientId":"{subscriber}","debateId":"{id}"}}"#))
     }
 
     fn heartbeat(&self, _id: &StreamId, _now_ms: i64) -> Heartbeat {
@@ -169,22 +158,10 @@ mod tests {
             ("utterance", "[]", Some("$.data")),
             ("utterance", "null", Some("$.data")),
             ("phase_transition", r#"{"phase":"p","timestamp":1}"#, None),
-            (
-                "phase_transition",
-                r#"{"phase":null,"timestamp":1}"#,
-                Some("$.data.phase"),
-            ),
-            (
-                "phase_transition",
-                r#"{"phase":"p"}"#,
-                Some("$.data.timestamp"),
-            ),
+            ("phase_transition", r#"{"phase":null,"timestamp":1}"#, Some("$.data.phase")),
+            ("phase_transition", r#"{"phase":"p"}"#, Some("$.data.timestamp")),
             ("token", r#"{"speaker":"s","token":" t"}"#, None),
-            (
-                "token",
-                r#"{"speaker":"s","token":"t","segment":3}"#,
-                Some("$.data.segment"),
-            ),
+            ("token", r#"{"speaker":"s","token":"t","segment":3}"#, Some("$.data.segment")),
             ("token", r#"{"speaker":"s"}"#, Some("$.data.token")),
             ("debate_started", r#"{"title":"t","proposition":"q"}"#, None),
             ("intervention_response", r#"{"content":"c"}"#, None),

@@ -17,11 +17,8 @@ impl Epoch {
     #[must_use]
     pub fn random() -> Self {
         Self([(); EPOCH_LEN].map(|()| {
-            let character = if fastrand::u8(..36) < 10 {
-                fastrand::digit(10)
-            } else {
-                fastrand::lowercase()
-            };
+            let character =
+                if fastrand::u8(..36) < 10 { fastrand::digit(10) } else { fastrand::lowercase() };
             character as u8
         }))
     }
@@ -51,10 +48,7 @@ impl FromStr for Epoch {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let bytes: [u8; EPOCH_LEN] = text.as_bytes().try_into().map_err(|_| InvalidEventId)?;
-        if bytes
-            .iter()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
-        {
+        if bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()) {
             Ok(Self(bytes))
         } else {
             Err(InvalidEventId)
@@ -96,10 +90,7 @@ impl FromStr for EventId {
             return Err(InvalidEventId);
         }
         let seq = seq.parse().map_err(|_| InvalidEventId)?;
-        Ok(Self {
-            epoch: epoch.parse()?,
-            seq,
-        })
+        Ok(Self { epoch: epoch.parse()?, seq })
     }
 }
 

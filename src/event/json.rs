@@ -93,14 +93,8 @@ mod tests {
         for (json, expected) in [
             ("null", "null"),
             (" [ 1 ,\t2\r\n, 3 ] ", "[1,2,3]"),
-            (
-                r#"{ "a b" : " c\" d " , "e\\" : 1e400 }"#,
-                r#"{"a b":" c\" d ","e\\":1e400}"#,
-            ),
-            (
-                "{\n \"é\" : \"\u{2028} \u{1f3a4}\"\n}",
-                "{\"é\":\"\u{2028} \u{1f3a4}\"}",
-            ),
+            (r#"{ "a b" : " c\" d " , "e\\" : 1e400 }"#, r#"{"a b":" c\" d ","e\\":1e400}"#),
+            ("{\n \"é\" : \"\u{2028} \u{1f3a4}\"\n}", "{\"é\":\"\u{2028} \u{1f3a4}\"}"),
             (r#""\ud83c\udfa4 \u0000""#, r#""\ud83c\udfa4 \u0000""#),
         ] {
             assert_eq!(compact(json).as_deref(), Ok(expected), "{json}");
@@ -121,13 +115,9 @@ mod tests {
 
     #[test]
     fn half_a_character_is_refused() {
-        for json in [
-            r#""\ud83c""#,
-            r#""\udfa4""#,
-            r#""\ud83c x""#,
-            r#""\ud83c\u0041""#,
-            r#"{"\udfa4":1}"#,
-        ] {
+        for json in
+            [r#""\ud83c""#, r#""\udfa4""#, r#""\ud83c x""#, r#""\ud83c\u0041""#, r#"{"\udfa4":1}"#]
+        {
             assert_eq!(compact(json), Err(JsonError::LoneSurrogate), "{json}");
         }
     }

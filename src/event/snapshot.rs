@@ -76,9 +76,8 @@ impl Snapshot {
         kept(&change.phase, &mut self.phase);
         kept(&change.speaker, &mut self.speaker);
         kept(&change.summary, &mut self.summary);
-        self.turn_count = change
-            .turn_count
-            .unwrap_or(self.turn_count + u64::from(change.another_turn));
+        self.turn_count =
+            change.turn_count.unwrap_or(self.turn_count + u64::from(change.another_turn));
     }
 }
 
@@ -101,10 +100,7 @@ pub(crate) struct Change {
 
 impl Change {
     pub(super) fn to(status: Status) -> Self {
-        Self {
-            status: Some(status),
-            ..Self::default()
-        }
+        Self { status: Some(status), ..Self::default() }
     }
 }
 

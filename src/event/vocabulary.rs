@@ -75,17 +75,11 @@ fn payload_error(error: &serde_path_to_error::Error<serde_json::Error>) -> Paylo
     let message = error.inner().to_string();
     let reason = message.split(" at line ").next().unwrap_or_default();
     // serde says of a missing field where its parent is.
-    let missing = reason
-        .strip_prefix("missing field `")
-        .and_then(|rest| rest.strip_suffix('`'));
+    let missing = reason.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
     match missing {
-        Some(field) => PayloadError {
-            path: format!("{path}.{field}"),
-            reason: "is missing".into(),
-        },
-        None => PayloadError {
-            path,
-            reason: reason.into(),
-        },
+        Some(field) => {
+            PayloadError { path: format!("{path}.{field}"), reason: "is missing".into() }
+        }
+        None => PayloadError { path, reason: reason.into() },
     }
 }

@@ -47,11 +47,7 @@ pub(super) fn require_json(request: &HttpRequest) -> Result<(), ApiError> {
         .headers()
         .get(header::CONTENT_ENCODING)
         .is_none_or(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity"));
-    if is_plain
-        && request
-            .content_type()
-            .eq_ignore_ascii_case("application/json")
-    {
+    if is_plain && request.content_type().eq_ignore_ascii_case("application/json") {
         Ok(())
     } else {
         Err(ApiError::media_type())
@@ -64,18 +60,11 @@ pub(super) fn parse<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, ApiError
     let parsed = serde_path_to_error::deserialize(&mut deserializer)
         .map_err(|error| (error.path().to_string(), error.into_inner()))
         .and_then(|value| {
-            deserializer
-                .end()
-                .map(|()| value)
-                .map_err(|error| (".".to_owned(), error))
+            deserializer.end().map(|()| value).map_err(|error| (".".to_owned(), error))
         });
     parsed.map_err(|(path, error)| {
         if error.is_data() {
-            let dot = if path.starts_with(['.', '[']) {
-                ""
-            } else {
-                "."
-            };
+            let dot = if path.starts_with(['.', '[']) { "" } else { "." };
             let path = format!("${dot}{path}");
             ApiError::invalid_event(format!("{}: {error}", path.trim_end_matches('.')))
         } else {
@@ -85,10 +74,5 @@ pub(super) fn parse<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, ApiError
 }
 
 fn declared_length(headers: &HeaderMap) -> Option<u64> {
-    headers
-        .get(header::CONTENT_LENGTH)?
-        .to_str()
-        .ok()?
-        .parse()
-        .ok()
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }

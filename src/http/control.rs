@@ -46,15 +46,8 @@ pub(super) async fn launch(
         None => Transcript::sample(stream.kind())?,
     };
     let players = state.players.as_ref().ok_or(ControlError::NotRunning)?;
-    let launch = Launch {
-        stream,
-        transcript,
-        pace,
-    };
-    players
-        .send(launch)
-        .await
-        .map_err(|_| ApiError::unavailable())??;
+    let launch = Launch { stream, transcript, pace };
+    players.send(launch).await.map_err(|_| ApiError::unavailable())??;
     Ok(accepted("launched"))
 }
 
@@ -82,10 +75,7 @@ async fn steer(
     state: Data<ApiState>,
 ) -> Result<(), ApiError> {
     let players = state.players.as_ref().ok_or(ControlError::NotRunning)?;
-    players
-        .send(Control { stream, command })
-        .await
-        .map_err(|_| ApiError::unavailable())??;
+    players.send(Control { stream, command }).await.map_err(|_| ApiError::unavailable())??;
     Ok(())
 }
 

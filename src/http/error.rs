@@ -34,11 +34,7 @@ struct BodyError<'a> {
 
 impl ApiError {
     fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            code,
-            message: message.into(),
-        }
+        Self { status, code, message: message.into() }
     }
 
     pub(super) fn bad_request(code: &'static str, message: impl Into<String>) -> Self {
@@ -59,20 +55,12 @@ impl ApiError {
 
     pub(super) fn method_not_allowed() -> Self {
         let message = "this address does not take that method; see the Allow header";
-        Self::new(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "method_not_allowed",
-            message,
-        )
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
     }
 
     pub(super) fn media_type() -> Self {
         let message = "the body must be sent as Content-Type: application/json";
-        Self::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "unsupported_media_type",
-            message,
-        )
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message)
     }
 
     pub(super) fn too_large(limit: usize) -> Self {
@@ -81,11 +69,7 @@ impl ApiError {
     }
 
     pub(super) fn too_slow() -> Self {
-        Self::new(
-            StatusCode::REQUEST_TIMEOUT,
-            "timeout",
-            "the body took too long to arrive",
-        )
+        Self::new(StatusCode::REQUEST_TIMEOUT, "timeout", "the body took too long to arrive")
     }
 
     pub(super) fn invalid_event(message: impl Into<String>) -> Self {
@@ -101,20 +85,11 @@ impl ApiError {
     }
 
     pub(super) fn internal() -> Self {
-        Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "internal",
-            "the server has made a mistake",
-        )
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the server has made a mistake")
     }
 
     fn body(&self) -> Body<'_> {
-        Body {
-            error: BodyError {
-                code: self.code,
-                message: &self.message,
-            },
-        }
+        Body { error: BodyError { code: self.code, message: &self.message } }
     }
 }
 
@@ -179,6 +154,9 @@ impl From<PublishError> for ApiError {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
             }
             PublishError::Completed => Self::new(StatusCode::CONFLICT, "completed", message),
+            PublishError::KeyReused => {
+                Self::new(StatusCode::CONFLICT, "idempotency_key_reused", message)
+            }
             PublishError::Overloaded => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", message)
             }
@@ -191,11 +169,9 @@ impl From<SendToClientError> for ApiError {
     fn from(error: SendToClientError) -> Self {
         match error {
             SendToClientError::Unknown => Self::not_found(error.to_string()),
-            SendToClientError::Busy => Self::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "client_busy",
-                error.to_string(),
-            ),
+            SendToClientError::Busy => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "client_busy", error.to_string())
+            }
             SendToClientError::Unavailable => Self::unavailable(),
         }
     }
@@ -219,11 +195,7 @@ impl From<ControlError> for ApiError {
 
 impl From<TranscriptError> for ApiError {
     fn from(error: TranscriptError) -> Self {
-        Self::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "invalid_transcript",
-            error.to_string(),
-        )
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_transcript", error.to_string())
     }
 }
 

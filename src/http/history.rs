@@ -47,57 +47,26 @@ pub(super) async fn page(
 ) -> Result<HttpResponse, ApiError> {
     let query = query::<PageQuery>(&request)?;
     let limit = limit(query.limit, LIMIT_DEFAULT, LIMIT_MAX)?;
-    let tail = state
-        .hub
-        .stored(&stream)
-        .await?
-        .ok_or_else(ApiError::no_such_stream)?
-        .tail;
+    let tail = state.hub.stored(&stream).await?.ok_or_else(ApiError::no_such_stream)?.tail;
     let after = match query.after {
-        Some(after) => after
-            .parse()
-            .ok()
-            .filter(|after: &EventId| after.epoch == tail.epoch),
+        Some(after) => after.parse().ok().filter(|after: &EventId| after.epoch == tail.epoch),
         None => Some(EventId { seq: 0, ..tail }),
     };
     let after = after.ok_or_else(|| {
-        ApiError::bad_request(
-            "invalid_cursor",
-            "'after' must be the id of an event of this stream",
-        )
+        ApiError::bad_request("invalid_cursor", "'after' must be the id of an event of this stream")
     })?;
-    let stored = state
-        .hub
-        .page(
-            &stream,
-            after,
-            PageLimits {
-                events: limit,
-                bytes: PAGE_BYTES,
-            },
-        )
-        .await?;
+    let stored =
+        state.hub.page(&stream, after, PageLimits { events: limit, bytes: PAGE_BYTES }).await?;
     let next = stored
         .last()
         .filter(|event| event.seq < tail.seq)
-        .map(|last| EventId {
-            seq: last.seq,
-            ..tail
-        });
+        .map(|last| EventId { seq: last.seq, ..tail });
     let events = stored
         .into_iter()
         .map(|event| {
-            let id = EventId {
-                seq: event.seq,
-                ..tail
-            };
+            let id = EventId { seq: event.seq, ..tail };
             let data = RawValue::from_string(event.data).map_err(|_| ApiError::internal())?;
-            Ok(EventBody {
-                id,
-                name: event.name,
-                data,
-                timestamp: event.published_at,
-            })
+            Ok(EventBody { id, name: event.name, data, timestamp: event.published_at })
         })
         .collect::<Result<_, ApiError>>()?;
     Ok(HttpResponse::Ok().json(PageBody { events, next }))
@@ -114,9 +83,6 @@ pub(super) fn query<T: serde::de::DeserializeOwned>(request: &HttpRequest) -> Re
 pub(super) fn limit(asked: Option<usize>, default: usize, max: usize) -> Result<usize, ApiError> {
     match asked.unwrap_or(default) {
         limit if (1..=max).contains(&limit) => Ok(limit),
-        _ => Err(ApiError::bad_request(
-            "invalid_query",
-            format!("'limit' must be 1 to {max}"),
-        )),
+        _ => Err(ApiError::bad_request("invalid_query", format!("'limit' must be 1 to {max}"))),
     }
 }

@@ -2,6 +2,7 @@
 
 use actix_web::{
     HttpRequest, HttpResponse,
+    http::header::HeaderMap,
     web::{Data, Path, Payload},
 };
 use serde::Serialize;
@@ -9,7 +10,7 @@ use uuid::Uuid;
 
 use super::{ApiState, body, error::ApiError, target::Target};
 use crate::{
-    event::{EventId, NewEvent},
+    event::{EventId, IdempotencyKey, NewEvent},
     hub::{BATCH_MAX, Broadcast, SendToClient},
 };
 
@@ -35,11 +36,13 @@ pub(super) async fn publish(
     } else {
         vec![body::parse::<NewEvent>(&json)?]
     };
-    let published = state
-        .hub
-        .broadcast(Broadcast::new(stream, &events)?)
-        .await?;
+    let mut broadcast = Broadcast::new(stream, &events)?;
+    if let Some(key) = idempotency_key(request.headers())? {
+        broadcast = broadcast.with_idempotency_key(key);
+    }
+    let published = state.hub.broadcast(broadcast).await?;
     let mut answer = match published.last_id() {
+        Some(_) if published.is_repeat => HttpResponse::Ok(),
         Some(_) => HttpResponse::Created(),
         None => HttpResponse::Accepted(),
     };
@@ -61,9 +64,14 @@ pub(super) async fn send_to_client(
     let limit = state.hub.config().event_bytes_max + OVERHEAD_BYTES;
     let json = body::text(&request, payload, limit, &state).await?;
     let event = body::parse::<NewEvent>(&json)?;
-    state
-        .hub
-        .send_to_client(SendToClient::new(stream, client, event)?)
-        .await?;
+    state.hub.send_to_client(SendToClient::new(stream, client, event)?).await?;
     Ok(HttpResponse::Accepted().json(PublishedBody { ids: vec![None] }))
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, ApiError> {
+    let mut keys = headers.get_all("idempotency-key");
+    let Some(key) = keys.next() else { return Ok(None) };
+    let key = key.to_str().ok().and_then(|key| key.parse().ok()).filter(|_| keys.next().is_none());
+    let message = "Idempotency-Key must be sent once, as 1 to 255 visible ASCII characters";
+    key.map(Some).ok_or_else(|| ApiError::bad_request("invalid_idempotency_key", message))
 }

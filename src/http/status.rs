@@ -71,26 +71,16 @@ pub(super) async fn list(
     let limit = limit(query.limit, LIMIT_DEFAULT, LIMIT_MAX)?;
     let streams = state.hub.list(kind, query.before, limit).await?;
     let is_full = streams.len() == limit;
-    let next = streams
-        .last()
-        .and_then(|last| last.stored.as_ref())
-        .map(|stored| stored.row);
+    let next = streams.last().and_then(|last| last.stored.as_ref()).map(|stored| stored.row);
     let streams = streams.into_iter().map(StreamBody::from).collect();
-    Ok(HttpResponse::Ok().json(ListBody {
-        streams,
-        next: next.filter(|_| is_full),
-    }))
+    Ok(HttpResponse::Ok().json(ListBody { streams, next: next.filter(|_| is_full) }))
 }
 
 pub(super) async fn show(
     Target(stream): Target,
     state: Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
-    let stream = state
-        .hub
-        .describe(&stream)
-        .await?
-        .ok_or_else(ApiError::no_such_stream)?;
+    let stream = state.hub.describe(&stream).await?.ok_or_else(ApiError::no_such_stream)?;
     Ok(HttpResponse::Ok().json(StreamBody::from(stream)))
 }
 

@@ -50,13 +50,7 @@ fn event_stream() -> HttpResponseBuilder {
 
 fn cursor(request: &HttpRequest) -> Cursor {
     let query = Query::<HashMap<String, String>>::from_query(request.query_string()).ok();
-    let query = query
-        .as_ref()
-        .and_then(|query| query.get("lastEventId"))
-        .map(String::as_str);
-    let header = request
-        .headers()
-        .get("last-event-id")
-        .map(|value| value.as_bytes());
+    let query = query.as_ref().and_then(|query| query.get("lastEventId")).map(String::as_str);
+    let header = request.headers().get("last-event-id").map(|value| value.as_bytes());
     Cursor::from_request(header, query)
 }

@@ -31,11 +31,7 @@ impl FromRequest for Target {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let target = || {
             let Mounted(kind) = request.app_data().copied().ok_or_else(ApiError::internal)?;
-            let id = request
-                .match_info()
-                .query("id")
-                .parse()
-                .map_err(ApiError::bad_stream_id)?;
+            let id = request.match_info().query("id").parse().map_err(ApiError::bad_stream_id)?;
             Ok(Self(StreamKey::new(kind, id)))
         };
         ready(target())

@@ -22,21 +22,12 @@ pub(crate) struct History {
 
 impl History {
     pub(crate) fn new(events_max: usize, bytes_max: usize) -> Self {
-        Self {
-            frames: VecDeque::new(),
-            bytes: 0,
-            events_max,
-            bytes_max,
-        }
+        Self { frames: VecDeque::new(), bytes: 0, events_max, bytes_max }
     }
 
     /// Adds the event that follows the newest one; the oldest go as the bounds demand.
     pub(crate) fn push(&mut self, frame: Frame) {
-        debug_assert!(
-            self.frames
-                .back()
-                .is_none_or(|newest| newest.seq + 1 == frame.seq)
-        );
+        debug_assert!(self.frames.back().is_none_or(|newest| newest.seq + 1 == frame.seq));
         self.bytes += frame.bytes.len();
         self.frames.push_back(frame);
         while self.frames.len() > self.events_max || self.bytes > self.bytes_max {
@@ -45,6 +36,12 @@ impl History {
             };
             self.bytes -= oldest.bytes.len();
         }
+    }
+
+    /// Forgets everything.
+    pub(crate) fn clear(&mut self) {
+        self.frames.clear();
+        self.bytes = 0;
     }
 
     /// The events after `seq`, if the ring reaches back that far and has any.
@@ -62,18 +59,13 @@ mod tests {
     fn history(events_max: usize, bytes_max: usize, sizes: &[usize]) -> History {
         let mut history = History::new(events_max, bytes_max);
         for (seq, size) in (1..).zip(sizes) {
-            history.push(Frame {
-                seq,
-                bytes: vec![b'x'; *size].into(),
-            });
+            history.push(Frame { seq, bytes: vec![b'x'; *size].into() });
         }
         history
     }
 
     fn seqs_after(history: &History, seq: u64) -> Option<Vec<u64>> {
-        history
-            .after(seq)
-            .map(|frames| frames.map(|frame| frame.seq).collect())
+        history.after(seq).map(|frames| frames.map(|frame| frame.seq).collect())
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::{
     subscriber::SubscriberHandle,
 };
 use crate::{
-    event::{Event, EventError, EventId, NewEvent},
+    event::{Event, EventError, EventId, IdempotencyKey, KeyedDigest, NewEvent},
     sse::Cursor,
     stream_key::StreamKey,
 };
@@ -39,6 +39,7 @@ pub const BATCH_MAX: usize = 100;
 pub struct Broadcast {
     pub(crate) stream: StreamKey,
     pub(crate) events: Vec<Event>,
+    pub(crate) key: Option<KeyedDigest>,
 }
 
 impl Broadcast {
@@ -57,14 +58,10 @@ impl Broadcast {
                 reason,
             })
         };
-        let events = events
-            .iter()
-            .enumerate()
-            .map(accept)
-            .collect::<Result<Vec<_>, _>>()?;
+        let events = events.iter().enumerate().map(accept).collect::<Result<Vec<_>, _>>()?;
         match events.iter().position(Event::is_final) {
             Some(end) if end + 1 < events.len() => Err(BroadcastError::AfterTheEnd),
-            _ => Ok(Self { stream, events }),
+            _ => Ok(Self { stream, events, key: None }),
         }
     }
 
@@ -74,6 +71,20 @@ impl Broadcast {
     /// As for [`new`](Self::new).
     pub fn one(stream: StreamKey, event: NewEvent) -> Result<Self, BroadcastError> {
         Self::new(stream, &[event])
+    }
+
+    /// Names this publish, so that it can be repeated when its answer was lost: the durable events are
+    /// stored once, and whoever repeats them gets the first answer's ids.
+    #[must_use]
+    pub fn with_idempotency_key(mut self, key: IdempotencyKey) -> Self {
+        self.key = Some(KeyedDigest::new(key, &self.events));
+        self
+    }
+
+    /// The name that this publish was given.
+    #[must_use]
+    pub fn idempotency_key(&self) -> Option<&IdempotencyKey> {
+        self.key.as_ref().map(|keyed| &keyed.key)
     }
 
     /// The stream that is published on.
@@ -94,6 +105,8 @@ impl Broadcast {
 pub struct Published {
     /// The ids, in the order of the events; none for transient ones.
     pub ids: Vec<Option<EventId>>,
+    /// It had been published before, under the same key.
+    pub is_repeat: bool,
 }
 
 impl Published {
@@ -148,6 +161,9 @@ pub enum PublishError {
     /// The stream has ended.
     #[error("the stream is completed")]
     Completed,
+    /// The idempotency key was used for something else.
+    #[error("the idempotency key was used for another publish")]
+    KeyReused,
     /// Too many publishes wait for this stream already.
     #[error("too many publishes are waiting for this stream")]
     Overloaded,
@@ -172,11 +188,7 @@ impl SendToClient {
     /// When the event is not as its name demands, or is the one that ends a stream.
     pub fn new(stream: StreamKey, client: Uuid, event: NewEvent) -> Result<Self, EventError> {
         let event = Event::accept(stream.kind(), &event.transient())?;
-        Ok(Self {
-            stream,
-            client,
-            event,
-        })
+        Ok(Self { stream, client, event })
     }
 }
 

@@ -5,7 +5,11 @@
 
 use std::collections::VecDeque;
 
-use crate::event::Event;
+use super::messages::{PublishError, Published};
+use crate::{
+    event::{Event, EventId, KeyedDigest},
+    store::{AppendPublish, Outcome},
+};
 
 /// How many events go into one batch at most; a publish is never split.
 const BATCH_EVENTS: usize = 1024;
@@ -17,7 +21,27 @@ const BATCH_BYTES: usize = 1024 * 1024;
 #[derive(Debug)]
 pub(crate) struct Publish<A> {
     pub(crate) events: Vec<Event>,
+    pub(crate) key: Option<KeyedDigest>,
     pub(crate) answer: A,
+}
+
+impl<A> Publish<A> {
+    /// What the publisher is answered, given what the store has made of the durable events.
+    pub(crate) fn settle(&self, outcome: Option<Outcome>) -> Result<Published, PublishError> {
+        let (mut next, is_repeat) = match outcome {
+            None => (None, false),
+            Some(Outcome::Stored(first)) => (Some(first), false),
+            Some(Outcome::Repeated(first)) => (Some(first), true),
+            Some(Outcome::KeyReused) => return Err(PublishError::KeyReused),
+            Some(Outcome::Completed) => return Err(PublishError::Completed),
+        };
+        let mut take_id = |event: &Event| {
+            let id = next.filter(|_| !event.is_transient())?;
+            next = Some(EventId { seq: id.seq + 1, ..id });
+            Some(id)
+        };
+        Ok(Published { ids: self.events.iter().map(&mut take_id).collect(), is_repeat })
+    }
 }
 
 /// Publishes that become visible together.
@@ -27,17 +51,18 @@ pub(crate) struct Batch<A> {
 }
 
 impl<A> Batch<A> {
-    /// The batch's events, in their order.
-    pub(crate) fn events(&self) -> impl Iterator<Item = &Event> {
-        self.publishes.iter().flat_map(|publish| &publish.events)
+    /// Whether anything has to be stored before anyone sees the batch.
+    pub(crate) fn is_durable(&self) -> bool {
+        self.publishes.iter().flat_map(|publish| &publish.events).any(|event| !event.is_transient())
     }
 
-    /// The events that have to be stored before anyone sees the batch.
-    pub(crate) fn durable(&self) -> Vec<Event> {
-        self.events()
-            .filter(|event| !event.is_transient())
-            .cloned()
-            .collect()
+    /// What the store is to append.
+    pub(crate) fn to_append(&self) -> Vec<AppendPublish> {
+        let durable = |publish: &Publish<A>| AppendPublish {
+            events: publish.events.iter().filter(|event| !event.is_transient()).cloned().collect(),
+            key: publish.key.clone(),
+        };
+        self.publishes.iter().map(durable).collect()
     }
 }
 
@@ -50,11 +75,7 @@ pub(crate) struct PublishQueue<A> {
 
 impl<A> PublishQueue<A> {
     pub(crate) fn new(waiting_max: usize) -> Self {
-        Self {
-            waiting: VecDeque::new(),
-            waiting_max,
-            is_storing: false,
-        }
+        Self { waiting: VecDeque::new(), waiting_max, is_storing: false }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -80,11 +101,7 @@ impl<A> PublishQueue<A> {
         let (mut events, mut bytes) = (0, 0);
         while let Some(next) = self.waiting.front() {
             events += next.events.len();
-            bytes += next
-                .events
-                .iter()
-                .map(|event| event.data().len())
-                .sum::<usize>();
+            bytes += next.events.iter().map(|event| event.data().len()).sum::<usize>();
             if !publishes.is_empty() && (events > BATCH_EVENTS || bytes > BATCH_BYTES) {
                 break;
             }
@@ -96,18 +113,13 @@ impl<A> PublishQueue<A> {
             }
         }
         let batch = (!publishes.is_empty()).then_some(Batch { publishes })?;
-        self.is_storing = batch.events().any(|event| !event.is_transient());
+        self.is_storing = batch.is_durable();
         Some(batch)
     }
 
     /// The batch that was being stored is settled, one way or the other.
     pub(crate) fn stored(&mut self) {
         self.is_storing = false;
-    }
-
-    /// Everything that waits: the stream has ended.
-    pub(crate) fn drain(&mut self) -> impl Iterator<Item = Publish<A>> {
-        self.waiting.drain(..)
     }
 }
 
@@ -121,20 +133,13 @@ mod tests {
             let data = serde_json::json!({"speaker": "s", "token": "t"});
             Event::accept(StreamKind::Debate, &NewEvent::new(*name, &data).unwrap()).unwrap()
         };
-        Publish {
-            events: names.iter().map(event).collect(),
-            answer,
-        }
+        Publish { events: names.iter().map(event).collect(), key: None, answer }
     }
 
     fn next(queue: &mut PublishQueue<u32>) -> Option<Vec<u32>> {
-        queue.next_batch().map(|batch| {
-            batch
-                .publishes
-                .iter()
-                .map(|publish| publish.answer)
-                .collect()
-        })
+        queue
+            .next_batch()
+            .map(|batch| batch.publishes.iter().map(|publish| publish.answer).collect())
     }
 
     #[test]
@@ -167,14 +172,9 @@ mod tests {
         queue.push(publish(1, &["note", "complete"])).unwrap();
         queue.push(publish(2, &["note"])).unwrap();
         assert_eq!(next(&mut queue), Some(vec![1]));
+        assert_eq!(next(&mut queue), None);
         queue.stored();
-        assert_eq!(
-            queue
-                .drain()
-                .map(|publish| publish.answer)
-                .collect::<Vec<_>>(),
-            [2]
-        );
+        assert_eq!(next(&mut queue), Some(vec![2]));
     }
 
     #[test]

@@ -51,43 +51,22 @@ struct Entry {
 
 impl std::fmt::Debug for Registry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Registry")
-            .field("streams", &self.streams.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Registry").field("streams", &self.streams.len()).finish_non_exhaustive()
     }
 }
 
 impl Registry {
     pub(crate) fn new(config: Arc<HubConfig>, clock: Clock, store: Store) -> Self {
-        Self {
-            config,
-            clock,
-            store,
-            streams: HashMap::new(),
-            clients: 0,
-            shutting_down: None,
-        }
+        Self { config, clock, store, streams: HashMap::new(), clients: 0, shutting_down: None }
     }
 
     /// The stream's entry, with an actor that is alive: one that has panicked is replaced.
     fn entry(&mut self, key: &StreamKey, ctx: &Context<Self>) -> &mut Entry {
-        let Self {
-            config,
-            clock,
-            store,
-            streams,
-            ..
-        } = self;
+        let Self { config, clock, store, streams, .. } = self;
         let start = || {
             let idle = ctx.address().recipient();
-            StreamActor::new(
-                key.clone(),
-                Arc::clone(config),
-                clock.clone(),
-                store.clone(),
-                idle,
-            )
-            .start()
+            StreamActor::new(key.clone(), Arc::clone(config), clock.clone(), store.clone(), idle)
+                .start()
         };
         let entry = streams.entry(key.clone()).or_insert_with(|| Entry {
             address: start(),
@@ -149,10 +128,7 @@ impl Handler<Connect> for Registry {
 impl Handler<Disconnect> for Registry {
     type Result = ();
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "once for each connection, and must not be lost"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "once for each connection, and must not be lost")]
     fn handle(&mut self, gone: Disconnect, _: &mut Self::Context) {
         let Some(entry) = self.streams.get_mut(&gone.stream) else {
             return;
@@ -163,11 +139,7 @@ impl Handler<Disconnect> for Registry {
             entry.address.do_send(gone);
         }
         if self.clients == 0 {
-            for waiting in self
-                .shutting_down
-                .iter_mut()
-                .flat_map(|waiting| waiting.drain(..))
-            {
+            for waiting in self.shutting_down.iter_mut().flat_map(|waiting| waiting.drain(..)) {
                 let _ = waiting.send(());
             }
         }
@@ -179,11 +151,7 @@ impl Handler<Broadcast> for Registry {
 
     fn handle(&mut self, broadcast: Broadcast, ctx: &mut Self::Context) -> Self::Result {
         let limit = self.config.event_bytes_max;
-        if broadcast
-            .events
-            .iter()
-            .any(|event| event.data().len() > limit)
-        {
+        if broadcast.events.iter().any(|event| event.data().len() > limit) {
             return Box::pin(async move { Err(PublishError::TooLarge { limit }) });
         }
         let published = self.entry(&broadcast.stream.clone(), ctx).route(broadcast);
@@ -195,10 +163,7 @@ impl Handler<SendToClient> for Registry {
     type Result = ResponseFuture<Result<(), SendToClientError>>;
 
     fn handle(&mut self, message: SendToClient, _: &mut Self::Context) -> Self::Result {
-        let sent = self
-            .streams
-            .get_mut(&message.stream)
-            .map(|entry| entry.route(message));
+        let sent = self.streams.get_mut(&message.stream).map(|entry| entry.route(message));
         Box::pin(async move {
             let sent = sent.ok_or(SendToClientError::Unknown)?;
             sent.await.unwrap_or(Err(SendToClientError::Unavailable))
@@ -210,10 +175,7 @@ impl Handler<NextChunk> for Registry {
     type Result = ResponseFuture<Option<Chunk>>;
 
     fn handle(&mut self, question: NextChunk, _: &mut Self::Context) -> Self::Result {
-        let chunk = self
-            .streams
-            .get_mut(&question.stream)
-            .map(|entry| entry.route(question));
+        let chunk = self.streams.get_mut(&question.stream).map(|entry| entry.route(question));
         Box::pin(async move { chunk?.await.ok().flatten() })
     }
 }
@@ -222,10 +184,7 @@ impl Handler<Inspect> for Registry {
     type Result = ResponseFuture<Option<SnapshotView>>;
 
     fn handle(&mut self, question: Inspect, _: &mut Self::Context) -> Self::Result {
-        let view = self
-            .streams
-            .get_mut(&question.0)
-            .map(|entry| entry.route(question));
+        let view = self.streams.get_mut(&question.0).map(|entry| entry.route(question));
         Box::pin(async move { view?.await.ok().flatten() })
     }
 }
@@ -267,11 +226,7 @@ impl Handler<StreamIdle> for Registry {
     /// Forgets the stream only if this is the actor that is known, and nothing is on its way to it.
     fn handle(
         &mut self,
-        StreamIdle {
-            stream,
-            address,
-            handled,
-        }: StreamIdle,
+        StreamIdle { stream, address, handled }: StreamIdle,
         _: &mut Self::Context,
     ) {
         let is_idle = |entry: &Entry| {

@@ -76,13 +76,7 @@ pub(crate) fn start(cursor: Cursor, extent: Option<Extent>) -> Start {
         }
         (Cursor::After(id), Some(_)) if id.seq < before_first => {
             let missed = Some(before_first - id.seq);
-            Start::After(
-                before_first,
-                Some(Gap {
-                    missed,
-                    ..gap(GapReason::Expired)
-                }),
-            )
+            Start::After(before_first, Some(Gap { missed, ..gap(GapReason::Expired) }))
         }
         (Cursor::After(id), Some(_)) => Start::After(id.seq, None),
     }
@@ -93,15 +87,8 @@ mod tests {
     use super::*;
 
     fn extent(before_first: u64, tail: u64, is_completed: bool) -> Option<Extent> {
-        let tail = EventId {
-            epoch: "k3v9x2a7".parse().unwrap(),
-            seq: tail,
-        };
-        Some(Extent {
-            before_first,
-            tail,
-            is_completed,
-        })
+        let tail = EventId { epoch: "k3v9x2a7".parse().unwrap(), seq: tail };
+        Some(Extent { before_first, tail, is_completed })
     }
 
     fn after(text: &str) -> Cursor {
@@ -128,35 +115,19 @@ mod tests {
             (after("k3v9x2a7-3"), live, plain(3)),
             (after("k3v9x2a7-9"), live, plain(9)),
             (after("k3v9x2a7-10"), live, gap(0, GapReason::Ahead)),
-            (
-                after("k3v9x2a7-18446744073709551615"),
-                live,
-                gap(0, GapReason::Ahead),
-            ),
+            (after("k3v9x2a7-18446744073709551615"), live, gap(0, GapReason::Ahead)),
             (after("zzzzzzzz-3"), live, gap(0, GapReason::Unknown)),
             (after("zzzzzzzz-9"), over, gap(0, GapReason::Unknown)),
             (after("k3v9x2a7-4"), trimmed, plain(4)),
-            (
-                after("k3v9x2a7-3"),
-                trimmed,
-                (4, Some((GapReason::Expired, Some(1)))),
-            ),
-            (
-                after("k3v9x2a7-0"),
-                trimmed,
-                (4, Some((GapReason::Expired, Some(4)))),
-            ),
+            (after("k3v9x2a7-3"), trimmed, (4, Some((GapReason::Expired, Some(1))))),
+            (after("k3v9x2a7-0"), trimmed, (4, Some((GapReason::Expired, Some(4))))),
             (after("k3v9x2a7-8"), over, plain(8)),
             (after("k3v9x2a7-10"), over, gap(0, GapReason::Ahead)),
         ] {
             let Start::After(seq, gap) = start(cursor, extent) else {
                 panic!("{cursor:?} is not over")
             };
-            assert_eq!(
-                (seq, gap.map(|gap| (gap.reason, gap.missed))),
-                expected,
-                "{cursor:?}"
-            );
+            assert_eq!((seq, gap.map(|gap| (gap.reason, gap.missed))), expected, "{cursor:?}");
         }
         assert_eq!(start(after("k3v9x2a7-9"), over), Start::Over);
     }

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     clock::Clock,
     event::{Event, EventId},
-    store::{Append, AppendError, Appended, PageLimits, Store},
+    store::{Append, Appended, PageLimits, Store},
     stream_key::StreamKey,
 };
 
@@ -97,9 +97,7 @@ impl Actor for StreamActor {
                 ctx.terminate();
             }
         }));
-        ctx.run_interval(self.config.idle_after / 2, |actor, ctx| {
-            actor.check_idle(ctx)
-        });
+        ctx.run_interval(self.config.idle_after / 2, |actor, ctx| actor.check_idle(ctx));
     }
 }
 
@@ -122,53 +120,86 @@ impl StreamActor {
 
     fn flush(&mut self, ctx: &mut Context<Self>) {
         while let Some(batch) = self.queue.next_batch() {
-            let durable = batch.durable();
-            if self.state.is_completed() {
-                self.queue.stored();
-                refuse(batch.publishes, &PublishError::Completed);
-            } else if durable.is_empty() {
-                self.release(batch, None);
+            if batch.is_durable() {
+                self.store(batch, ctx);
+            } else if self.state.is_completed() {
+                batch.refuse(&PublishError::Completed);
             } else {
-                self.store(batch, durable, ctx);
+                self.release(batch, None);
             }
         }
     }
 
-    fn store(&self, batch: Batch<Answer>, events: Vec<Event>, ctx: &mut Context<Self>) {
+    fn store(&self, batch: Batch<Answer>, ctx: &mut Context<Self>) {
         let append = Append {
-            key: self.key.clone(),
-            events,
+            stream: self.key.clone(),
+            publishes: batch.to_append(),
             now_ms: self.clock.now_ms(),
         };
         let store = self.store.clone();
         let stored = async move { store.append(append).await };
-        ctx.spawn(stored.into_actor(self).map(|outcome, actor, ctx| {
-            actor.queue.stored();
-            match outcome {
-                Ok(appended) => actor.release(batch, Some(appended)),
-                Err(AppendError::Completed) => refuse(batch.publishes, &PublishError::Completed),
-                Err(AppendError::Store(_)) => refuse(batch.publishes, &PublishError::Unavailable),
+        ctx.spawn(stored.into_actor(self).map(|outcome, actor, ctx| match outcome {
+            Ok(appended) => {
+                actor.release(batch, Some(appended));
+                actor.queue.stored();
+                actor.flush(ctx);
             }
-            actor.flush(ctx);
+            Err(_) => {
+                batch.refuse(&PublishError::Unavailable);
+                actor.look_again(ctx);
+            }
         }));
     }
 
     /// Sends a batch to the subscribers and answers its publishers.
     fn release(&mut self, batch: Batch<Answer>, appended: Option<Appended>) {
-        let mut next_id = appended.as_ref().map(|appended| appended.first);
-        let delivery = self.state.publish(batch.events(), appended);
-        self.deliver(delivery);
-        for publish in batch.publishes {
-            let ids = publish
-                .events
-                .iter()
-                .map(|event| take_id(event, &mut next_id))
-                .collect();
-            // Whoever asked may have gone; what was published stays.
-            let _ = publish.answer.send(Ok(Published { ids }));
+        let (outcomes, snapshot) = appended.map(|done| (done.outcomes, done.snapshot)).unzip();
+        let mut outcomes = outcomes.into_iter().flatten();
+        let settled: Vec<_> = batch
+            .publishes
+            .into_iter()
+            .map(|publish| (publish.settle(outcomes.next()), publish))
+            .collect();
+        let new: Vec<_> = settled
+            .iter()
+            .filter_map(|(outcome, publish)| Some((outcome.as_ref().ok()?, publish)))
+            .filter(|(published, _)| !published.is_repeat)
+            .flat_map(|(published, publish)| {
+                publish.events.iter().zip(published.ids.iter().copied())
+            })
+            .collect();
+        if let Some(first) = new.iter().find_map(|(_, id)| *id) {
+            self.catch_up_to(first);
         }
-        if self.state.is_completed() {
-            refuse(self.queue.drain(), &PublishError::Completed);
+        if !new.is_empty() {
+            let delivery = self.state.publish(&new, snapshot);
+            self.deliver(delivery);
+        }
+        for (outcome, publish) in settled {
+            // Whoever asked may have gone; what was published stays.
+            let _ = publish.answer.send(outcome);
+        }
+    }
+
+    /// After a failed commit: it may have reached the disk all the same. Nothing else is stored before that
+    /// is known.
+    fn look_again(&self, ctx: &mut Context<Self>) {
+        let (store, key) = (self.store.clone(), self.key.clone());
+        let load = async move { store.load(&key).await };
+        ctx.spawn(load.into_actor(self).map(|stored, actor, ctx| {
+            if let Ok(Some(stored)) = stored {
+                actor.catch_up_to(EventId { seq: stored.tail.seq + 1, ..stored.tail });
+                actor.state.restore(stored);
+            }
+            actor.queue.stored();
+            actor.flush(ctx);
+        }));
+    }
+
+    /// Sends live subscribers to the store if it has events before `next` that never came by here.
+    fn catch_up_to(&mut self, next: EventId) {
+        for subscriber in self.state.overtaken_by(next) {
+            self.state.handle(subscriber).inspect(|handle| handle.fall_behind());
         }
     }
 
@@ -197,10 +228,7 @@ impl StreamActor {
             }
             Some(Next::Read(cursor)) => {
                 let (store, key) = (self.store.clone(), self.key.clone());
-                let limits = PageLimits {
-                    events: PAGE_EVENTS,
-                    bytes: CHUNK_BYTES,
-                };
+                let limits = PageLimits { events: PAGE_EVENTS, bytes: CHUNK_BYTES };
                 let read = async move { store.page(&key, cursor, limits).await };
                 Box::pin(read.into_actor(self).map(move |page, actor, _| match page {
                     Ok(page) => {
@@ -218,9 +246,7 @@ impl StreamActor {
 
     fn hand_over(&self, subscriber: Uuid, chunk: Chunk) -> Chunk {
         if chunk.then == Then::Live {
-            self.state
-                .handle(subscriber)
-                .inspect(|handle| handle.catch_up());
+            self.state.handle(subscriber).inspect(|handle| handle.catch_up());
         }
         chunk
     }
@@ -228,11 +254,7 @@ impl StreamActor {
     /// Tells the registry when there is nothing left to do. It may know better: a message may be on its way.
     fn check_idle(&mut self, ctx: &mut Context<Self>) {
         let idle_after = self.config.idle_after;
-        let patience = if self.state.is_being_spoken() {
-            idle_after * SILENCE
-        } else {
-            idle_after
-        };
+        let patience = if self.state.is_being_spoken() { idle_after * SILENCE } else { idle_after };
         if self.last_activity.elapsed() >= patience {
             self.report_idle(ctx);
         }
@@ -251,21 +273,12 @@ impl StreamActor {
     }
 }
 
-fn take_id(event: &Event, next_id: &mut Option<EventId>) -> Option<EventId> {
-    if event.is_transient() {
-        return None;
-    }
-    let id = (*next_id)?;
-    *next_id = Some(EventId {
-        seq: id.seq + 1,
-        ..id
-    });
-    Some(id)
-}
-
-fn refuse(publishes: impl IntoIterator<Item = Publish<Answer>>, error: &PublishError) {
-    for publish in publishes {
-        let _ = publish.answer.send(Err(error.clone()));
+impl Batch<Answer> {
+    fn refuse(self, error: &PublishError) {
+        for publish in self.publishes {
+            // Whoever asked may have gone.
+            let _ = publish.answer.send(Err(error.clone()));
+        }
     }
 }
 
@@ -274,12 +287,7 @@ impl Handler<Connect> for StreamActor {
 
     fn handle(&mut self, connect: Connect, _: &mut Self::Context) -> Self::Result {
         self.touch();
-        let Connect {
-            subscriber,
-            handle,
-            cursor,
-            ..
-        } = connect;
+        let Connect { subscriber, handle, cursor, .. } = connect;
         if self.state.subscriber_count() >= self.config.clients_per_stream_max {
             return Err(ConnectError::Full);
         }
@@ -292,10 +300,7 @@ impl Handler<Connect> for StreamActor {
         // What the ring can answer goes out with the head; a page is only read for a client that reads.
         let chunk = match self.state.next(subscriber) {
             Some(Next::Chunk(chunk)) => chunk.after_head(head),
-            Some(Next::Read(_)) | None => Chunk {
-                bytes: head.into(),
-                then: Then::More,
-            },
+            Some(Next::Read(_)) | None => Chunk { bytes: head.into(), then: Then::More },
         };
         Ok(Some(chunk))
     }
@@ -339,20 +344,15 @@ impl Handler<NextChunk> for StreamActor {
 impl Handler<Broadcast> for StreamActor {
     type Result = ResponseFuture<Result<Published, PublishError>>;
 
-    fn handle(
-        &mut self,
-        Broadcast { stream, events }: Broadcast,
-        ctx: &mut Self::Context,
-    ) -> Self::Result {
+    fn handle(&mut self, broadcast: Broadcast, ctx: &mut Self::Context) -> Self::Result {
         self.touch();
+        let Broadcast { stream, events, key } = broadcast;
         let (answer, answered) = oneshot::channel();
         let now_ms = self.clock.now_ms();
-        let events = events
-            .into_iter()
-            .map(|event| event.into_wire(stream.kind(), now_ms))
-            .collect();
-        if let Err(refused) = self.queue.push(Publish { events, answer }) {
-            refuse([refused], &PublishError::Overloaded);
+        let wire = |event: Event| event.into_wire(stream.kind(), now_ms);
+        let events = events.into_iter().map(wire).collect();
+        if let Err(refused) = self.queue.push(Publish { events, key, answer }) {
+            let _ = refused.answer.send(Err(PublishError::Overloaded));
         }
         self.flush_soon(ctx);
         Box::pin(async move { answered.await.unwrap_or(Err(PublishError::Unavailable)) })
@@ -365,22 +365,17 @@ impl Handler<SendToClient> for StreamActor {
     fn handle(&mut self, message: SendToClient, _: &mut Self::Context) -> Self::Result {
         self.touch();
         // One that is behind cannot be sent what it would get before its snapshot.
-        let handle = self
-            .state
-            .handle(message.client)
-            .ok_or(SendToClientError::Unknown)?;
+        let handle = self.state.handle(message.client).ok_or(SendToClientError::Unknown)?;
         if !self.state.is_live(message.client) {
             return Err(SendToClientError::Busy);
         }
-        let event = message
-            .event
-            .into_wire(self.key.kind(), self.clock.now_ms());
-        handle
-            .deliver(Deliver(Arc::new(Delivery::single(&event))))
-            .map_err(|undelivered| match undelivered {
+        let event = message.event.into_wire(self.key.kind(), self.clock.now_ms());
+        handle.deliver(Deliver(Arc::new(Delivery::single(&event)))).map_err(|undelivered| {
+            match undelivered {
                 Undelivered::Full => SendToClientError::Busy,
                 Undelivered::Gone => SendToClientError::Unknown,
-            })
+            }
+        })
     }
 }
 

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     event::{Event, EventId, OpenText, OpenUtterance, Snapshot, Status, Vocabulary, vocabulary},
     sse::{Cursor, Frames},
-    store::{Appended, StoredEvent, StoredStream},
+    store::{StoredEvent, StoredStream},
     stream_key::StreamKey,
 };
 
@@ -93,10 +93,7 @@ impl Chunk {
     /// The same chunk, with the head of the response before it.
     pub(crate) fn after_head(self, mut head: Frames) -> Self {
         head.raw(&self.bytes);
-        Self {
-            bytes: head.into(),
-            ..self
-        }
+        Self { bytes: head.into(), ..self }
     }
 }
 
@@ -105,12 +102,7 @@ impl Delivery {
     pub(crate) fn single(event: &Event) -> Self {
         let mut frames = Frames::default();
         frames.event(event.name(), None, event.data());
-        Self {
-            bytes: frames.into(),
-            is_durable: false,
-            is_final: false,
-            after: 0,
-        }
+        Self { bytes: frames.into(), is_durable: false, is_final: false, after: 0 }
     }
 }
 
@@ -127,11 +119,7 @@ pub(crate) struct SnapshotView {
 impl SnapshotView {
     /// A stream that is not in memory: nobody speaks.
     pub(crate) fn at_rest(snapshot: Snapshot, subscribers: usize) -> Self {
-        Self {
-            snapshot,
-            open: Vec::new(),
-            subscribers,
-        }
+        Self { snapshot, open: Vec::new(), subscribers }
     }
 }
 
@@ -182,11 +170,7 @@ impl<H> StreamState<H> {
             snapshot.speaker = Some(speaker.to_owned());
         }
         let open = self.open.utterances().to_vec();
-        SnapshotView {
-            snapshot,
-            open,
-            subscribers: self.subscribers.len(),
-        }
+        SnapshotView { snapshot, open, subscribers: self.subscribers.len() }
     }
 
     /// Takes a subscriber in and words its greeting; `None` if it has seen the end already.
@@ -205,47 +189,31 @@ impl<H> StreamState<H> {
         };
         let mut frames = Frames::default();
         frames.retry(retry);
-        let (name, data) = self
-            .vocabulary()
-            .greeting(self.key.id(), subscriber, now_ms);
+        let (name, data) = self.vocabulary().greeting(self.key.id(), subscriber, now_ms);
         frames.event(name, None, &data);
         if let Some(gap) = gap {
             frames.event("gap", self.id(after), &json(&gap));
         }
-        self.subscribers.insert(
-            subscriber,
-            Subscriber {
-                handle,
-                place: Place::Behind(after),
-            },
-        );
+        self.subscribers.insert(subscriber, Subscriber { handle, place: Place::Behind(after) });
         Some(frames)
     }
 
     /// Forgets a subscriber; `None` if it was not there.
     pub(crate) fn leave(&mut self, subscriber: Uuid) -> Option<H> {
-        self.subscribers
-            .remove(&subscriber)
-            .map(|subscriber| subscriber.handle)
+        self.subscribers.remove(&subscriber).map(|subscriber| subscriber.handle)
     }
 
     pub(crate) fn handle(&self, subscriber: Uuid) -> Option<&H> {
-        self.subscribers
-            .get(&subscriber)
-            .map(|subscriber| &subscriber.handle)
+        self.subscribers.get(&subscriber).map(|subscriber| &subscriber.handle)
     }
 
     pub(crate) fn is_live(&self, subscriber: Uuid) -> bool {
-        self.subscribers
-            .get(&subscriber)
-            .is_some_and(|subscriber| subscriber.place == Place::Live)
+        self.subscribers.get(&subscriber).is_some_and(|subscriber| subscriber.place == Place::Live)
     }
 
     /// How to reach every subscriber, live or behind.
     pub(crate) fn handles(&self) -> impl Iterator<Item = &H> {
-        self.subscribers
-            .values()
-            .map(|subscriber| &subscriber.handle)
+        self.subscribers.values().map(|subscriber| &subscriber.handle)
     }
 
     /// The subscribers that get the next delivery.
@@ -295,60 +263,58 @@ impl<H> StreamState<H> {
         let encode = |event: StoredEvent| {
             let mut frames = Frames::default();
             frames.event(&event.name, self.id(event.seq), &event.data);
-            Frame {
-                seq: event.seq,
-                bytes: frames.into(),
-            }
+            Frame { seq: event.seq, bytes: frames.into() }
         };
         let frames = page.into_iter().map(encode).collect();
         Some(self.chunk(subscriber, after, frames))
     }
 
-    /// Events were accepted, and the durable ones among them stored: what all live subscribers get.
-    pub(crate) fn publish<'a>(
+    /// The store has come to `next` without us: whoever is live has to read what came before it.
+    ///
+    /// Names those who were live; without a hole, nobody.
+    pub(crate) fn overtaken_by(&mut self, next: EventId) -> Vec<Uuid> {
+        let reached = self.tail.map_or(0, |tail| tail.seq);
+        if reached + 1 == next.seq {
+            return Vec::new();
+        }
+        self.history.clear();
+        self.tail = Some(EventId { seq: next.seq - 1, ..next });
+        let live: Vec<_> = self.live().map(|(subscriber, _)| subscriber).collect();
+        for subscriber in &live {
+            self.fall_behind(*subscriber, reached);
+        }
+        live
+    }
+
+    /// Events were accepted, and those with ids stored: what all live subscribers get.
+    pub(crate) fn publish(
         &mut self,
-        events: impl Iterator<Item = &'a Event>,
-        appended: Option<Appended>,
+        events: &[(&Event, Option<EventId>)],
+        snapshot: Option<Snapshot>,
     ) -> Delivery {
         let after = self.tail.map_or(0, |tail| tail.seq);
         let mut delivery = Frames::default();
         let mut stored = Vec::new();
-        let mut next_id = appended.as_ref().map(|appended| appended.first);
         let mut is_final = false;
-        for event in events {
-            self.open
-                .apply(&self.vocabulary().change(event.name(), event.data()));
+        for (event, id) in events {
+            self.open.apply(&self.vocabulary().change(event.name(), event.data()));
             is_final |= event.is_final();
-            let id = next_id.filter(|_| !event.is_transient());
             let start = delivery.len();
-            delivery.event(event.name(), id, event.data());
-            if let Some(id) = id {
-                stored.push((id, start..delivery.len()));
-                next_id = Some(EventId {
-                    seq: id.seq + 1,
-                    ..id
-                });
-            }
+            delivery.event(event.name(), *id, event.data());
+            stored.extend(id.map(|id| (id, start..delivery.len())));
         }
         let bytes = Bytes::from(delivery);
+        let is_durable = !stored.is_empty();
         for (id, range) in stored {
-            self.history.push(Frame {
-                seq: id.seq,
-                bytes: bytes.slice(range),
-            });
+            self.history.push(Frame { seq: id.seq, bytes: bytes.slice(range) });
             self.tail = Some(id);
         }
-        if let Some(appended) = &appended {
-            self.snapshot.clone_from(&appended.snapshot);
-        } else if self.snapshot.status == Status::Waiting {
-            self.snapshot.status = Status::Live;
+        match snapshot {
+            Some(snapshot) => self.snapshot = snapshot,
+            None if self.snapshot.status == Status::Waiting => self.snapshot.status = Status::Live,
+            None => {}
         }
-        Delivery {
-            bytes,
-            is_durable: appended.is_some(),
-            is_final,
-            after,
-        }
+        Delivery { bytes, is_durable, is_final, after }
     }
 
     /// Words the frames that follow `after`, and the snapshot where they reach the tail.
@@ -386,16 +352,10 @@ impl<H> StreamState<H> {
             }
         };
         if let Some(subscriber) = self.subscribers.get_mut(&subscriber) {
-            subscriber.place = if then == Then::Live {
-                Place::Live
-            } else {
-                Place::Behind(reached)
-            };
+            subscriber.place =
+                if then == Then::Live { Place::Live } else { Place::Behind(reached) };
         }
-        Chunk {
-            bytes: chunk.into(),
-            then,
-        }
+        Chunk { bytes: chunk.into(), then }
     }
 
     fn write_snapshot(&self, chunk: &mut Frames, seq: u64) {
@@ -403,11 +363,7 @@ impl<H> StreamState<H> {
     }
 
     fn extent(&self) -> Option<Extent> {
-        self.tail.map(|tail| Extent {
-            before_first: 0,
-            tail,
-            is_completed: self.is_completed(),
-        })
+        self.tail.map(|tail| Extent { before_first: 0, tail, is_completed: self.is_completed() })
     }
 
     fn id(&self, seq: u64) -> Option<EventId> {

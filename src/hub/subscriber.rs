@@ -87,18 +87,14 @@ impl SubscriberHandle {
     }
 
     pub(crate) fn deliver(&self, delivery: Deliver) -> Result<(), Undelivered> {
-        self.address
-            .try_send(delivery)
-            .map_err(|error| match error {
-                SendError::Full(_) => Undelivered::Full,
-                SendError::Closed(_) => Undelivered::Gone,
-            })
+        self.address.try_send(delivery).map_err(|error| match error {
+            SendError::Full(_) => Undelivered::Full,
+            SendError::Closed(_) => Undelivered::Gone,
+        })
     }
 
     pub(crate) fn end(&self, after: Duration) -> Result<(), Undelivered> {
-        self.address
-            .try_send(End { after })
-            .map_err(|_| Undelivered::Full)
+        self.address.try_send(End { after }).map_err(|_| Undelivered::Full)
     }
 
     #[expect(
@@ -175,19 +171,12 @@ impl SubscriberActor {
 
     /// Asks for the next chunk. No mail is opened until it is here: what comes after it stays after it.
     fn ask_for_more(&mut self, ctx: &mut SubscriberContext) {
-        let question = NextChunk {
-            stream: self.stream.clone(),
-            subscriber: self.id,
-        };
+        let question = NextChunk { stream: self.stream.clone(), subscriber: self.id };
         let asked = self.hub.next_chunk.send(question);
-        ctx.wait(
-            asked
-                .into_actor(self)
-                .map(|answer, actor, ctx| match answer {
-                    Ok(Some(chunk)) => actor.on_chunk(chunk, ctx),
-                    Ok(None) | Err(_) => actor.end_to_reconnect(EndReason::Unavailable, ctx),
-                }),
-        );
+        ctx.wait(asked.into_actor(self).map(|answer, actor, ctx| match answer {
+            Ok(Some(chunk)) => actor.on_chunk(chunk, ctx),
+            Ok(None) | Err(_) => actor.end_to_reconnect(EndReason::Unavailable, ctx),
+        }));
     }
 }
 
@@ -216,9 +205,7 @@ impl Handler<End> for SubscriberActor {
     type Result = ();
 
     fn handle(&mut self, End { after }: End, ctx: &mut Self::Context) {
-        ctx.run_later(after, |actor, ctx| {
-            actor.end_to_reconnect(EndReason::ShuttingDown, ctx)
-        });
+        ctx.run_later(after, |actor, ctx| actor.end_to_reconnect(EndReason::ShuttingDown, ctx));
     }
 }
 
@@ -245,10 +232,8 @@ impl SubscriberBody {
         let mut mailbox = Mailbox::default();
         mailbox.set_capacity(hub.config.mailbox_capacity);
         let is_behind = Arc::new(AtomicBool::new(false));
-        let handle = SubscriberHandle {
-            address: mailbox.address(),
-            is_behind: Arc::clone(&is_behind),
-        };
+        let handle =
+            SubscriberHandle { address: mailbox.address(), is_behind: Arc::clone(&is_behind) };
         let connected_at = Instant::now();
         let actor = SubscriberActor {
             id: subscriber,
@@ -261,17 +246,7 @@ impl SubscriberBody {
         };
         let context = SubscriberContext::new(&mailbox);
         let actor = ContextFut::new(context, actor, mailbox);
-        (
-            Self {
-                actor,
-                idle_polls: 0,
-                hub,
-                stream,
-                subscriber,
-                connected_at,
-            },
-            handle,
-        )
+        (Self { actor, idle_polls: 0, hub, stream, subscriber, connected_at }, handle)
     }
 
     /// Puts in what the stream says first.
@@ -311,11 +286,7 @@ impl MessageBody for SubscriberBody {
     ) -> Poll<Option<Result<Bytes, Self::Error>>> {
         let this = self.get_mut();
         let polled = this.next(cx);
-        this.idle_polls = if polled.is_pending() {
-            this.idle_polls + 1
-        } else {
-            0
-        };
+        this.idle_polls = if polled.is_pending() { this.idle_polls + 1 } else { 0 };
         if this.idle_polls > IDLE_POLLS_MAX {
             this.actor.ctx().end(EndReason::PollStorm);
             return Poll::Ready(None);
@@ -325,19 +296,12 @@ impl MessageBody for SubscriberBody {
 }
 
 impl Drop for SubscriberBody {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "once for each connection, and must not be lost"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "once for each connection, and must not be lost")]
     fn drop(&mut self) {
         self.hub.disconnect.do_send(Disconnect {
             stream: self.stream.clone(),
             subscriber: self.subscriber,
-            reason: self
-                .actor
-                .ctx()
-                .ended()
-                .unwrap_or(EndReason::ClosedByClient),
+            reason: self.actor.ctx().ended().unwrap_or(EndReason::ClosedByClient),
             lasted: self.connected_at.elapsed(),
         });
     }

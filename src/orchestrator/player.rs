@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    event::NewEvent,
+    event::{IdempotencyKey, NewEvent},
     hub::{Broadcast, PublishError, Published},
     stream_key::StreamKey,
 };
@@ -105,7 +105,7 @@ impl Player {
 
     fn perform(&mut self, step: Step, ctx: &mut Context<Self>) {
         self.is_publishing = true;
-        let published = self.publish(step.event.clone());
+        let published = self.publish(step.event.clone(), step.key.clone());
         ctx.spawn(published.map(move |outcome, player: &mut Self, ctx| {
             player.is_publishing = false;
             match outcome {
@@ -118,13 +118,7 @@ impl Player {
                     if player.retries < RETRIES =>
                 {
                     player.retries += 1;
-                    player.waiting = Some((
-                        Step {
-                            wait: RETRY_AFTER,
-                            ..step
-                        },
-                        None,
-                    ));
+                    player.waiting = Some((Step { wait: RETRY_AFTER, ..step }, None));
                     player.advance(ctx);
                 }
                 Err(error) => player.end(Err(error), ctx),
@@ -132,10 +126,10 @@ impl Player {
         }));
     }
 
-    fn publish(&self, event: NewEvent) -> Publishing {
+    fn publish(&self, event: NewEvent, key: IdempotencyKey) -> Publishing {
         match Broadcast::one(self.stream.clone(), event) {
             Ok(broadcast) => {
-                let sent = self.audience.publisher.send(broadcast);
+                let sent = self.audience.publisher.send(broadcast.with_idempotency_key(key));
                 let published = async move { sent.await.unwrap_or(Err(PublishError::Unavailable)) };
                 Box::pin(published.into_actor(self))
             }
@@ -159,10 +153,7 @@ impl Player {
     }
 
     fn end(&self, outcome: Result<(), PublishError>, ctx: &mut Context<Self>) {
-        let _ = self.audience.ended.try_send(PlayerEnded {
-            stream: self.stream.clone(),
-            outcome,
-        });
+        let _ = self.audience.ended.try_send(PlayerEnded { stream: self.stream.clone(), outcome });
         ctx.stop();
     }
 }
@@ -178,19 +169,16 @@ impl Handler<Begin> for Player {
         let Some(first) = self.script.next(self.clock.now_ms()) else {
             return Box::pin(fut::ready(Ok(())));
         };
-        Box::pin(
-            self.publish(first.event)
-                .map(|outcome, player, ctx| match outcome {
-                    Ok(_) => {
-                        player.advance(ctx);
-                        Ok(())
-                    }
-                    Err(error) => {
-                        ctx.stop();
-                        Err(error.into())
-                    }
-                }),
-        )
+        Box::pin(self.publish(first.event, first.key).map(|outcome, player, ctx| match outcome {
+            Ok(_) => {
+                player.advance(ctx);
+                Ok(())
+            }
+            Err(error) => {
+                ctx.stop();
+                Err(error.into())
+            }
+        }))
     }
 }
 
@@ -214,7 +202,7 @@ impl Handler<Steer> for Player {
         let Some(told) = told else {
             return Box::pin(fut::ready(Ok(())));
         };
-        Box::pin(self.publish(told).map(move |outcome, player, ctx| {
+        Box::pin(self.publish(told, IdempotencyKey::random()).map(move |outcome, player, ctx| {
             match (command, &outcome) {
                 (Command::Resume, Ok(_)) => {
                     player.is_paused = false;

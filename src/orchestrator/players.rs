@@ -100,12 +100,7 @@ impl Players {
     /// Players that publish here.
     #[must_use]
     pub fn new(publisher: Recipient<Broadcast>) -> Self {
-        Self {
-            publisher,
-            progress: None,
-            clock: Clock::system(),
-            players: HashMap::new(),
-        }
+        Self { publisher, progress: None, clock: Clock::system(), players: HashMap::new() }
     }
 
     /// Reports how far each performance has come.
@@ -116,12 +111,7 @@ impl Players {
     }
 
     fn remove(&mut self, stream: &StreamKey, outcome: &Result<(), PublishError>) {
-        for waiting in self
-            .players
-            .remove(stream)
-            .into_iter()
-            .flat_map(|entry| entry.waiting)
-        {
+        for waiting in self.players.remove(stream).into_iter().flat_map(|entry| entry.waiting) {
             let _ = waiting.send(outcome.clone());
         }
     }
@@ -129,9 +119,7 @@ impl Players {
 
 impl std::fmt::Debug for Players {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Players")
-            .field("players", &self.players.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Players").field("players", &self.players.len()).finish_non_exhaustive()
     }
 }
 
@@ -143,16 +131,8 @@ impl Handler<Launch> for Players {
     type Result = ResponseActFuture<Self, Result<(), ControlError>>;
 
     fn handle(&mut self, launch: Launch, ctx: &mut Self::Context) -> Self::Result {
-        let Launch {
-            stream,
-            transcript,
-            pace,
-        } = launch;
-        if self
-            .players
-            .get(&stream)
-            .is_some_and(|entry| entry.player.connected())
-        {
+        let Launch { stream, transcript, pace } = launch;
+        if self.players.get(&stream).is_some_and(|entry| entry.player.connected()) {
             return Box::pin(fut::ready(Err(ControlError::Running)));
         }
         let audience = Audience {
@@ -163,13 +143,7 @@ impl Handler<Launch> for Players {
         let script = Script::new(stream.clone(), transcript, pace);
         let player = Player::new(stream.clone(), script, audience, self.clock.clone()).start();
         let begun = player.send(Begin);
-        self.players.insert(
-            stream.clone(),
-            Entry {
-                player,
-                waiting: Vec::new(),
-            },
-        );
+        self.players.insert(stream.clone(), Entry { player, waiting: Vec::new() });
         Box::pin(begun.into_actor(self).map(move |begun, players, _| {
             let begun = begun.unwrap_or(Err(ControlError::NotRunning));
             match &begun {
@@ -189,10 +163,7 @@ impl Handler<Control> for Players {
         Control { stream, command }: Control,
         _: &mut Self::Context,
     ) -> Self::Result {
-        let steered = self
-            .players
-            .get(&stream)
-            .map(|entry| entry.player.send(Steer(command)));
+        let steered = self.players.get(&stream).map(|entry| entry.player.send(Steer(command)));
         Box::pin(async move {
             let steered = steered.ok_or(ControlError::NotRunning)?;
             steered.await.unwrap_or(Err(ControlError::NotRunning))

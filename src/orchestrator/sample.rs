@@ -27,11 +27,7 @@ mod tests {
         for kind in StreamKind::ALL {
             let sample = Transcript::sample(kind).unwrap();
             assert!(sample.title.is_some(), "{kind}");
-            let speeches = sample
-                .cues
-                .iter()
-                .filter(|cue| matches!(cue, Cue::Speech(_)))
-                .count();
+            let speeches = sample.cues.iter().filter(|cue| matches!(cue, Cue::Speech(_))).count();
             assert!(speeches >= 18, "{kind}: {speeches}");
         }
     }

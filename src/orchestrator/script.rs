@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::transcript::{Cue, Manner, Speaker, Speech, Transcript, tokens};
 use crate::{
-    event::NewEvent,
+    event::{IdempotencyKey, NewEvent},
     stream_key::{StreamKey, StreamKind},
 };
 
@@ -43,10 +43,7 @@ impl Pace {
     /// How long a token takes to say.
     fn token(token: &str) -> Duration {
         let letters = u32::try_from(token.chars().count()).unwrap_or(u32::MAX);
-        let stop = match token
-            .trim_end_matches(['"', '\'', '”', '’', ')', '*', '_'])
-            .chars()
-            .last()
+        let stop = match token.trim_end_matches(['"', '\'', '”', '’', ')', '*', '_']).chars().last()
         {
             Some('.' | '?' | '!' | '…' | '—') => Self::SENTENCE,
             Some(',' | ';' | ':') => Self::COMMA,
@@ -62,6 +59,8 @@ pub(super) struct Step {
     /// How long to wait before it.
     pub(super) wait: Duration,
     pub(super) event: NewEvent,
+    /// The same however often the event is tried.
+    pub(super) key: IdempotencyKey,
 }
 
 /// What is left of a performance.
@@ -89,11 +88,7 @@ impl Script {
             Cue::Speech(speech) => speech.text.len() as u64,
             Cue::Phase(_) | Cue::Summary(_) | Cue::Silence(_) => 0,
         });
-        let participants = transcript
-            .speakers
-            .iter()
-            .map(|speaker| participant(speaker))
-            .collect();
+        let participants = transcript.speakers.iter().map(|speaker| participant(speaker)).collect();
         Self {
             stream,
             pace,
@@ -120,10 +115,8 @@ impl Script {
         let (name, data) = self.next_event(now_ms)?;
         // Our own values are maps of strings and numbers: they can be written as JSON.
         let event = NewEvent::new(name, &data).ok()?;
-        Some(Step {
-            wait: self.pace.scaled(std::mem::take(&mut self.wait)),
-            event,
-        })
+        let wait = self.pace.scaled(std::mem::take(&mut self.wait));
+        Some(Step { wait, event, key: IdempotencyKey::random() })
     }
 
     /// The event that ends a performance before its time.
@@ -284,10 +277,7 @@ impl Script {
             StreamKind::Debate => ("complete", json!({ "timestamp": now_ms })),
             StreamKind::Conversation => {
                 let id = self.stream.id().as_str();
-                (
-                    "conversation_completed",
-                    json!({ "sessionId": id, "turnCount": self.turns }),
-                )
+                ("conversation_completed", json!({ "sessionId": id, "turnCount": self.turns }))
             }
         }
     }
@@ -300,10 +290,9 @@ impl Script {
     ) -> Option<NewEvent> {
         let (name, data) = match self.stream.kind() {
             StreamKind::Debate => (debate, json!({ "timestamp": now_ms })),
-            StreamKind::Conversation => (
-                conversation,
-                json!({ "sessionId": self.stream.id().as_str() }),
-            ),
+            StreamKind::Conversation => {
+                (conversation, json!({ "sessionId": self.stream.id().as_str() }))
+            }
         };
         NewEvent::new(name, &data).ok()
     }
@@ -338,11 +327,7 @@ mod tests {
         let stream = StreamKey::new(kind, "s1".parse().unwrap());
         let mut script = Script::new(stream, transcript, Pace::default());
         let steps = std::iter::from_fn(|| script.next(7)).collect();
-        assert_eq!(
-            script.progress().0,
-            script.progress().1,
-            "all has been spoken"
-        );
+        assert_eq!(script.progress().0, script.progress().1, "all has been spoken");
         steps
     }
 
@@ -381,11 +366,8 @@ mod tests {
                 "complete"
             ]
         );
-        let said: Vec<_> = steps
-            .iter()
-            .filter(|step| step.event.name == "utterance")
-            .map(data)
-            .collect();
+        let said: Vec<_> =
+            steps.iter().filter(|step| step.event.name == "utterance").map(data).collect();
         assert_eq!(
             said[0],
             json!({"id": "utterance-1", "timestamp": 7, "phase": "One", "speaker": "Ada",
@@ -415,10 +397,7 @@ mod tests {
                 "conversation_completed"
             ]
         );
-        let said = steps
-            .iter()
-            .find(|step| step.event.name == "conversation_utterance")
-            .map(data);
+        let said = steps.iter().find(|step| step.event.name == "conversation_utterance").map(data);
         assert_eq!(
             said.unwrap(),
             json!({"sessionId": "s1", "speakerName": "Ada", "personaSlug": "a", "content": "Hi, *you*.",
@@ -446,13 +425,11 @@ mod tests {
 
     #[test]
     fn the_pace_is_a_readers_and_scales() {
-        let natural: Duration = perform(
-            StreamKind::Debate,
-            Transcript::sample(StreamKind::Debate).unwrap(),
-        )
-        .iter()
-        .map(|step| step.wait)
-        .sum();
+        let natural: Duration =
+            perform(StreamKind::Debate, Transcript::sample(StreamKind::Debate).unwrap())
+                .iter()
+                .map(|step| step.wait)
+                .sum();
         assert!((120..600).contains(&natural.as_secs()), "{natural:?}");
         for (speed, is_valid) in [
             (1.0, true),
@@ -466,9 +443,6 @@ mod tests {
             assert_eq!(Pace::at_speed(speed).is_some(), is_valid, "{speed}");
         }
         let fast = Pace::at_speed(10.0).unwrap();
-        assert_eq!(
-            fast.scaled(Duration::from_secs(1)),
-            Duration::from_millis(100)
-        );
+        assert_eq!(fast.scaled(Duration::from_secs(1)), Duration::from_millis(100));
     }
 }

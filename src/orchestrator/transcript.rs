@@ -216,20 +216,11 @@ mod tests {
         check("We agree, mostly.", &["We", " agree,", " mostly."]);
         check("  indented", &["  indented"]);
         check("end \n", &["end", " \n"]);
-        check(
-            "\n\n## Why\n\n- **one**",
-            &["\n\n##", " Why", "\n\n-", " **one**"],
-        );
+        check("\n\n## Why\n\n- **one**", &["\n\n##", " Why", "\n\n-", " **one**"]);
         check("naïve — 你好 👩‍👩‍👧", &["naïve", " —", " 你好", " 👩‍👩‍👧"]);
         check(" incomprehensibilities...", &[" incomprehensibilities..."]);
-        check(
-            "incomprehensibilities....",
-            &["incomprehensibilities...", "."],
-        );
-        check(
-            "two\u{a0}words\r\nthree",
-            &["two", "\u{a0}words", "\r\nthree"],
-        );
+        check("incomprehensibilities....", &["incomprehensibilities...", "."]);
+        check("two\u{a0}words\r\nthree", &["two", "\u{a0}words", "\r\nthree"]);
     }
 
     #[test]
@@ -270,20 +261,11 @@ mod tests {
         check("[not json", "a JSON array");
         check("Dear diary, today", "no line `## Full Transcript`");
         check("\"text\"", "no line `## Full Transcript`");
-        check(
-            "# Debate Analysis\n\n### Full Transcript\n",
-            "no line `## Full Transcript`",
-        );
+        check("# Debate Analysis\n\n### Full Transcript\n", "no line `## Full Transcript`");
         check("\0\u{1}\u{fffd}PNG", "no line `## Full Transcript`");
         check("<!-- a note -->\n## Full Transcript\n", "nobody speaks");
-        check(
-            "{",
-            "JSON form: EOF while parsing an object at line 1 column 1",
-        );
-        check(
-            "\u{feff}{}",
-            "JSON form: missing field `speakers` at line 1 column 2",
-        );
+        check("{", "JSON form: EOF while parsing an object at line 1 column 1");
+        check("\u{feff}{}", "JSON form: missing field `speakers` at line 1 column 2");
     }
 
     #[test]

@@ -32,10 +32,7 @@ impl Frames {
         while let Some(end) = rest.find(['\r', '\n']) {
             let (line, tail) = rest.split_at(end);
             self.line("data", line);
-            rest = tail
-                .strip_prefix("\r\n")
-                .or_else(|| tail.get(1..))
-                .unwrap_or_default();
+            rest = tail.strip_prefix("\r\n").or_else(|| tail.get(1..)).unwrap_or_default();
         }
         self.line("data", rest);
         self.0.extend_from_slice(b"\n");
@@ -90,10 +87,7 @@ mod tests {
             written(|frames| frames.event("utterance", id, r#"{"a":1}"#)),
             "event: utterance\nid: k3v9x2a7-42\ndata: {\"a\":1}\n\n"
         );
-        assert_eq!(
-            written(|frames| frames.event("token", None, "")),
-            "event: token\ndata: \n\n"
-        );
+        assert_eq!(written(|frames| frames.event("token", None, "")), "event: token\ndata: \n\n");
     }
 
     #[test]
@@ -102,10 +96,7 @@ mod tests {
             ("a\nb", "data: a\ndata: b\n"),
             ("a\r\nb", "data: a\ndata: b\n"),
             ("a\rb", "data: a\ndata: b\n"),
-            (
-                "a\n\nid: 9\nevent: x",
-                "data: a\ndata: \ndata: id: 9\ndata: event: x\n",
-            ),
+            ("a\n\nid: 9\nevent: x", "data: a\ndata: \ndata: id: 9\ndata: event: x\n"),
             ("\n", "data: \ndata: \n"),
             ("a\r\r\nb", "data: a\ndata: \ndata: b\n"),
             (" a", "data:  a\n"),
@@ -118,13 +109,7 @@ mod tests {
 
     #[test]
     fn retry_is_in_milliseconds() {
-        assert_eq!(
-            written(|frames| frames.retry(Duration::from_millis(2750))),
-            "retry: 2750\n\n"
-        );
-        assert_eq!(
-            written(|frames| frames.comment("heartbeat")),
-            ":heartbeat\n\n"
-        );
+        assert_eq!(written(|frames| frames.retry(Duration::from_millis(2750))), "retry: 2750\n\n");
+        assert_eq!(written(|frames| frames.comment("heartbeat")), ":heartbeat\n\n");
     }
 }

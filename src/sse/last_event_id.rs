@@ -62,15 +62,8 @@ mod tests {
             (Some("k3v9x2a7-01"), None, Cursor::Malformed),
         ] {
             let header = header.map(str::as_bytes);
-            assert_eq!(
-                Cursor::from_request(header, query),
-                cursor,
-                "{header:?} {query:?}"
-            );
+            assert_eq!(Cursor::from_request(header, query), cursor, "{header:?} {query:?}");
         }
-        assert_eq!(
-            Cursor::from_request(Some(b"\xff\xfe"), None),
-            Cursor::Malformed
-        );
+        assert_eq!(Cursor::from_request(Some(b"\xff\xfe"), None), Cursor::Malformed);
     }
 }

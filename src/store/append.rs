@@ -3,100 +3,173 @@
 use diesel::prelude::*;
 
 use super::{
-    StoreError,
-    models::{NewEventRow, NewStreamRow, StreamRow, signed},
-    schema::{events, streams},
+    models::{KeyRow, NewEventRow, NewStreamRow, StreamRow},
+    schema::{events, idempotency_keys, streams},
 };
 use crate::{
-    event::{Epoch, Event, EventId, Snapshot, Status, vocabulary},
+    event::{Epoch, Event, EventId, KeyedDigest, Snapshot, Status, Vocabulary, vocabulary},
     stream_key::StreamKey,
 };
 
-/// Events for one stream, all or none of which will be stored.
+/// How long a key is remembered, in milliseconds: 24 hours.
+const KEY_LIFETIME_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// Publishes for one stream, in their order.
 #[derive(Debug)]
 pub(crate) struct Append {
-    pub(crate) key: StreamKey,
-    /// Durable events, their data as it goes over the wire.
-    pub(crate) events: Vec<Event>,
+    pub(crate) stream: StreamKey,
+    pub(crate) publishes: Vec<AppendPublish>,
     /// Milliseconds since the Unix epoch.
     pub(crate) now_ms: i64,
+}
+
+/// Events that are stored together or not at all.
+#[derive(Debug)]
+pub(crate) struct AppendPublish {
+    /// Durable events, their data as it goes over the wire.
+    pub(crate) events: Vec<Event>,
+    pub(crate) key: Option<KeyedDigest>,
 }
 
 /// What the store made of an [`Append`].
 #[derive(Debug, Clone)]
 pub(crate) struct Appended {
-    /// The id of the first event; the others follow without a hole.
-    pub(crate) first: EventId,
+    /// One for each publish.
+    pub(crate) outcomes: Vec<Outcome>,
     /// The stream's snapshot after the last event.
     pub(crate) snapshot: Snapshot,
 }
 
-/// Why nothing was appended.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum AppendError {
-    #[error("the stream is completed")]
+/// What the store made of one publish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Stored. The id is the first event's; the others follow without a hole.
+    Stored(EventId),
+    /// Stored before, under the same key.
+    Repeated(EventId),
+    /// The key was used for something else.
+    KeyReused,
+    /// The stream has ended.
     Completed,
-    #[error(transparent)]
-    Store(#[from] StoreError),
 }
 
-/// Appends within the transaction that `conn` is in. `None`: the stream is completed.
-pub(super) fn append(
-    conn: &mut SqliteConnection,
-    append: &Append,
-) -> QueryResult<Option<Appended>> {
-    let mut row = find_or_create(conn, append)?;
-    let mut snapshot = row.snapshot();
-    if snapshot.status == Status::Completed {
-        return Ok(None);
+/// Appends within the transaction that `conn` is in.
+pub(super) fn append(conn: &mut SqliteConnection, append: &Append) -> QueryResult<Appended> {
+    let mut stream = OpenStream::find_or_create(conn, append)?;
+    let store = |publish| stream.store(conn, publish, append.now_ms);
+    let outcomes = append.publishes.iter().map(store).collect::<QueryResult<Vec<_>>>()?;
+    if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Stored(_))) {
+        stream.save(conn, append.now_ms)?;
     }
-    let vocabulary = vocabulary(append.key.kind());
-    let first_seq = row.last_seq + 1;
-    for event in &append.events {
-        row.last_seq += 1;
-        diesel::insert_into(events::table)
-            .values(NewEventRow {
-                stream_id: row.id,
-                seq: row.last_seq,
-                name: event.name(),
-                data: event.data(),
-                published_at: append.now_ms,
-            })
+    Ok(Appended { outcomes, snapshot: stream.snapshot })
+}
+
+/// A stream's row, while events are being added to it.
+struct OpenStream {
+    row: StreamRow,
+    epoch: Epoch,
+    snapshot: Snapshot,
+    vocabulary: &'static dyn Vocabulary,
+}
+
+impl OpenStream {
+    fn find_or_create(conn: &mut SqliteConnection, append: &Append) -> QueryResult<Self> {
+        let (kind, name) = (append.stream.kind().as_str(), append.stream.id().as_str());
+        let found = streams::table
+            .filter(streams::kind.eq(kind).and(streams::name.eq(name)))
+            .select(StreamRow::as_select())
+            .first(conn)
+            .optional()?;
+        let row = match found {
+            Some(row) => row,
+            None => diesel::insert_into(streams::table)
+                .values(NewStreamRow {
+                    kind,
+                    name,
+                    epoch: Epoch::random().as_str(),
+                    last_seq: 0,
+                    status: Status::default().as_str(),
+                    turn_count: 0,
+                    created_at: append.now_ms,
+                    last_activity_at: append.now_ms,
+                })
+                .returning(StreamRow::as_returning())
+                .get_result(conn)?,
+        };
+        let vocabulary = vocabulary(append.stream.kind());
+        Ok(Self { epoch: row.epoch()?, snapshot: row.snapshot(), row, vocabulary })
+    }
+
+    fn store(
+        &mut self,
+        conn: &mut SqliteConnection,
+        publish: &AppendPublish,
+        now_ms: i64,
+    ) -> QueryResult<Outcome> {
+        if let Some(outcome) = self.find_key(conn, publish, now_ms)? {
+            return Ok(outcome);
+        }
+        // Before the completed check: who repeats the publish that ended the stream gets its ids.
+        if self.snapshot.status == Status::Completed {
+            return Ok(Outcome::Completed);
+        }
+        let first_seq = self.row.last_seq + 1;
+        for event in &publish.events {
+            self.row.last_seq += 1;
+            diesel::insert_into(events::table)
+                .values(NewEventRow {
+                    stream_id: self.row.id,
+                    seq: self.row.last_seq,
+                    name: event.name(),
+                    data: event.data(),
+                    published_at: now_ms,
+                })
+                .execute(conn)?;
+            self.snapshot.apply(&self.vocabulary.change(event.name(), event.data()));
+        }
+        if let Some(keyed) = &publish.key {
+            diesel::replace_into(idempotency_keys::table)
+                .values(KeyRow {
+                    stream_id: self.row.id,
+                    name: keyed.key.as_str().to_owned(),
+                    digest: keyed.digest.to_vec(),
+                    first_seq,
+                    created_at: now_ms,
+                })
+                .execute(conn)?;
+        }
+        Ok(Outcome::Stored(self.id(first_seq)))
+    }
+
+    /// What was done under the publish's key before, if anything.
+    fn find_key(
+        &self,
+        conn: &mut SqliteConnection,
+        publish: &AppendPublish,
+        now_ms: i64,
+    ) -> QueryResult<Option<Outcome>> {
+        let Some(keyed) = &publish.key else { return Ok(None) };
+        let expired_at = now_ms - KEY_LIFETIME_MS;
+        diesel::delete(idempotency_keys::table.filter(idempotency_keys::created_at.le(expired_at)))
             .execute(conn)?;
-        snapshot.apply(&vocabulary.change(event.name(), event.data()));
+        let found: Option<KeyRow> = idempotency_keys::table
+            .find((self.row.id, keyed.key.as_str()))
+            .select(KeyRow::as_select())
+            .first(conn)
+            .optional()?;
+        Ok(found.map(|found| match found.digest == keyed.digest {
+            true => Outcome::Repeated(self.id(found.first_seq)),
+            false => Outcome::KeyReused,
+        }))
     }
-    row.set_snapshot(&snapshot);
-    row.last_activity_at = append.now_ms;
-    diesel::update(&row).set(&row).execute(conn)?;
-    let first = EventId {
-        epoch: row.epoch()?,
-        seq: first_seq.unsigned_abs(),
-    };
-    Ok(Some(Appended { first, snapshot }))
-}
 
-fn find_or_create(conn: &mut SqliteConnection, append: &Append) -> QueryResult<StreamRow> {
-    let (kind, name) = (append.key.kind().as_str(), append.key.id().as_str());
-    let found = streams::table
-        .filter(streams::kind.eq(kind).and(streams::name.eq(name)))
-        .select(StreamRow::as_select())
-        .first(conn)
-        .optional()?;
-    if let Some(row) = found {
-        return Ok(row);
+    fn save(&mut self, conn: &mut SqliteConnection, now_ms: i64) -> QueryResult<()> {
+        self.row.set_snapshot(&self.snapshot);
+        self.row.last_activity_at = now_ms;
+        diesel::update(&self.row).set(&self.row).execute(conn).map(drop)
     }
-    let empty = Snapshot::default();
-    diesel::insert_into(streams::table)
-        .values(NewStreamRow {
-            kind,
-            name,
-            epoch: Epoch::random().as_str(),
-            last_seq: 0,
-            status: empty.status.as_str(),
-            turn_count: signed(empty.turn_count),
-            created_at: append.now_ms,
-            last_activity_at: append.now_ms,
-        })
-        .returning(StreamRow::as_returning())
-        .get_result(conn)
+
+    fn id(&self, seq: i64) -> EventId {
+        EventId { epoch: self.epoch, seq: seq.unsigned_abs() }
+    }
 }

@@ -27,10 +27,7 @@ pub(super) type Pool = r2d2::Pool<Manager>;
 
 /// A connection with every setting in place.
 pub(super) fn establish(url: &DatabaseUrl) -> Result<SqliteConnection, StoreError> {
-    let open_error = |reason: String| StoreError::Open {
-        url: url.clone(),
-        reason,
-    };
+    let open_error = |reason: String| StoreError::Open { url: url.clone(), reason };
     let path = url.0.to_string_lossy();
     let mut conn =
         SqliteConnection::establish(&path).map_err(|error| open_error(error.to_string()))?;
@@ -46,10 +43,7 @@ pub(super) fn pool(url: &DatabaseUrl) -> Result<Pool, StoreError> {
         .connection_timeout(BUSY_TIMEOUT)
         .connection_customizer(Box::new(Settings))
         .build(Manager::new(url.0.to_string_lossy()))
-        .map_err(|error| StoreError::Open {
-            url: url.clone(),
-            reason: error.to_string(),
-        })
+        .map_err(|error| StoreError::Open { url: url.clone(), reason: error.to_string() })
 }
 
 /// Brings the tables up to date.
@@ -57,8 +51,7 @@ pub(super) fn migrate(conn: &mut SqliteConnection) -> Result<(), StoreError> {
     let unavailable = |error: Box<dyn std::error::Error + Send + Sync>| {
         StoreError::Unavailable(error.to_string())
     };
-    conn.run_pending_migrations(MIGRATIONS)
-        .map_err(unavailable)?;
+    conn.run_pending_migrations(MIGRATIONS).map_err(unavailable)?;
     let known =
         diesel::migration::MigrationSource::<diesel::sqlite::Sqlite>::migrations(&MIGRATIONS)
             .map_err(unavailable)?;
@@ -66,9 +59,7 @@ pub(super) fn migrate(conn: &mut SqliteConnection) -> Result<(), StoreError> {
     let newer = applied
         .into_iter()
         .find(|version| known.iter().all(|own| own.name().version() != *version));
-    newer.map_or(Ok(()), |version| {
-        Err(StoreError::Newer(version.to_string()))
-    })
+    newer.map_or(Ok(()), |version| Err(StoreError::Newer(version.to_string())))
 }
 
 /// Write-ahead log and a full sync at every commit: an acknowledged event survives a power cut.
@@ -93,15 +84,13 @@ fn verify(conn: &mut SqliteConnection) -> Result<(), StoreError> {
     if (part(), part(), part()) < SQLITE_VERSION_MIN {
         return Err(StoreError::SqliteTooOld(version));
     }
-    let JournalMode { journal_mode } = diesel::sql_query("PRAGMA journal_mode")
-        .get_result(conn)
-        .map_err(unavailable)?;
+    let JournalMode { journal_mode } =
+        diesel::sql_query("PRAGMA journal_mode").get_result(conn).map_err(unavailable)?;
     if journal_mode != "wal" {
         return Err(StoreError::Pragma("a write-ahead log"));
     }
-    let Synchronous { synchronous } = diesel::sql_query("PRAGMA synchronous")
-        .get_result(conn)
-        .map_err(unavailable)?;
+    let Synchronous { synchronous } =
+        diesel::sql_query("PRAGMA synchronous").get_result(conn).map_err(unavailable)?;
     if synchronous != 2 {
         return Err(StoreError::Pragma("synchronous = FULL"));
     }

@@ -5,12 +5,12 @@
 
 use std::{io, thread};
 
-use diesel::{QueryResult, SqliteConnection};
+use diesel::SqliteConnection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
     StoreError,
-    append::{self, Append, AppendError, Appended},
+    append::{self, Append, Appended},
 };
 
 /// How many appends may wait; a further one waits for its place. Each stream has at most one.
@@ -27,7 +27,7 @@ pub(super) struct GroupCommit {
 
 struct Request {
     append: Append,
-    answer: oneshot::Sender<Result<Appended, AppendError>>,
+    answer: oneshot::Sender<Result<Appended, StoreError>>,
 }
 
 impl GroupCommit {
@@ -43,54 +43,60 @@ impl GroupCommit {
         Ok(Self { queue })
     }
 
-    pub(super) async fn append(&self, append: Append) -> Result<Appended, AppendError> {
+    pub(super) async fn append(&self, append: Append) -> Result<Appended, StoreError> {
         let gone = || StoreError::Unavailable("the thread that writes has ended".into());
         let (answer, answered) = oneshot::channel();
-        self.queue
-            .send(Request { append, answer })
-            .await
-            .map_err(|_| gone())?;
+        self.queue.send(Request { append, answer }).await.map_err(|_| gone())?;
         answered.await.map_err(|_| gone())?
     }
 }
 
+/// Writes until the last handle is gone.
 fn write(
-    mut conn: SqliteConnection,
+    conn: SqliteConnection,
     reopen: &impl Fn() -> Result<SqliteConnection, StoreError>,
     mut requests: mpsc::Receiver<Request>,
 ) {
+    let mut conn = Some(conn);
     let mut batch = Vec::new();
     while requests.blocking_recv_many(&mut batch, BATCH_MAX) > 0 {
-        match commit(&mut conn, &batch) {
+        match write_batch(&mut conn, reopen, &batch) {
             Ok(outcomes) => {
                 for (request, outcome) in batch.drain(..).zip(outcomes) {
                     // Whoever asked may have gone; what was stored stays.
-                    let _ = request.answer.send(outcome.ok_or(AppendError::Completed));
+                    let _ = request.answer.send(Ok(outcome));
                 }
             }
             Err(error) => {
                 log::error!(error:% = error, appends = batch.len(); "events could not be stored");
                 for request in batch.drain(..) {
-                    let reason = StoreError::Unavailable(error.to_string());
-                    let _ = request.answer.send(Err(reason.into()));
-                }
-                // After a failed sync SQLite's view of the file cannot be trusted: start from what is on disk.
-                match reopen() {
-                    Ok(fresh) => conn = fresh,
-                    Err(error) => {
-                        log::error!(error:% = error; "the database could not be reopened")
-                    }
+                    let _ = request.answer.send(Err(StoreError::Unavailable(error.to_string())));
                 }
             }
         }
     }
 }
 
-fn commit(conn: &mut SqliteConnection, batch: &[Request]) -> QueryResult<Vec<Option<Appended>>> {
-    conn.immediate_transaction(|conn| {
-        batch
-            .iter()
-            .map(|request| append::append(conn, &request.append))
-            .collect()
-    })
+/// Stores a batch in one transaction, with a new connection if the last one has failed.
+fn write_batch(
+    conn: &mut Option<SqliteConnection>,
+    reopen: &impl Fn() -> Result<SqliteConnection, StoreError>,
+    batch: &[Request],
+) -> Result<Vec<Appended>, StoreError> {
+    // After a failed sync, what SQLite believes of the file cannot be trusted: only a connection that has
+    // read the log anew may acknowledge again.
+    let mut open = match conn.take() {
+        Some(open) => open,
+        None => reopen()?,
+    };
+    let appended = open.immediate_transaction(|conn| {
+        batch.iter().map(|request| append::append(conn, &request.append)).collect()
+    });
+    match appended {
+        Ok(appended) => {
+            *conn = Some(open);
+            Ok(appended)
+        }
+        Err(error) => Err(StoreError::Unavailable(error.to_string())),
+    }
 }

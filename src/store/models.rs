@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 
-use super::schema::{events, streams};
+use super::schema::{events, idempotency_keys, streams};
 use crate::{
     event::{Epoch, EventId, Snapshot, Status},
     stream_key::{StreamKey, StreamKind},
@@ -47,6 +47,16 @@ pub(super) struct NewEventRow<'a> {
     pub(super) name: &'a str,
     pub(super) data: &'a str,
     pub(super) published_at: i64,
+}
+
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = idempotency_keys)]
+pub(super) struct KeyRow {
+    pub(super) stream_id: i64,
+    pub(super) name: String,
+    pub(super) digest: Vec<u8>,
+    pub(super) first_seq: i64,
+    pub(super) created_at: i64,
 }
 
 #[derive(Queryable, Selectable)]
@@ -117,10 +127,7 @@ impl StreamRow {
         Ok(StoredStream {
             row: self.id,
             key: StreamKey::new(kind, self.name.parse().map_err(corrupt)?),
-            tail: EventId {
-                epoch: self.epoch()?,
-                seq: unsigned(self.last_seq),
-            },
+            tail: EventId { epoch: self.epoch()?, seq: unsigned(self.last_seq) },
             snapshot: self.snapshot(),
             created_at: self.created_at,
             last_activity_at: self.last_activity_at,

@@ -24,11 +24,7 @@ pub(super) fn load(
     key: &StreamKey,
 ) -> QueryResult<Option<StoredStream>> {
     streams::table
-        .filter(
-            streams::kind
-                .eq(key.kind().as_str())
-                .and(streams::name.eq(key.id().as_str())),
-        )
+        .filter(streams::kind.eq(key.kind().as_str()).and(streams::name.eq(key.id().as_str())))
         .select(StreamRow::as_select())
         .first(conn)
         .optional()?
@@ -43,11 +39,7 @@ pub(super) fn page(
     limits: PageLimits,
 ) -> QueryResult<Vec<StoredEvent>> {
     let stream_id: Option<i64> = streams::table
-        .filter(
-            streams::kind
-                .eq(key.kind().as_str())
-                .and(streams::name.eq(key.id().as_str())),
-        )
+        .filter(streams::kind.eq(key.kind().as_str()).and(streams::name.eq(key.id().as_str())))
         .filter(streams::epoch.eq(cursor.epoch.as_str()))
         .select(streams::id)
         .first(conn)
@@ -56,11 +48,7 @@ pub(super) fn page(
         return Ok(Vec::new());
     };
     let rows = events::table
-        .filter(
-            events::stream_id
-                .eq(stream_id)
-                .and(events::seq.gt(signed(cursor.seq))),
-        )
+        .filter(events::stream_id.eq(stream_id).and(events::seq.gt(signed(cursor.seq))))
         .order(events::seq)
         .limit(i64::try_from(limits.events).unwrap_or(i64::MAX))
         .select(EventRow::as_select())
@@ -85,11 +73,7 @@ pub(super) fn list(
     limit: usize,
 ) -> QueryResult<Vec<StoredStream>> {
     let rows: Vec<StreamRow> = streams::table
-        .filter(
-            streams::kind
-                .eq(kind.as_str())
-                .and(streams::id.lt(before.unwrap_or(i64::MAX))),
-        )
+        .filter(streams::kind.eq(kind.as_str()).and(streams::id.lt(before.unwrap_or(i64::MAX))))
         .order(streams::id.desc())
         .limit(i64::try_from(limit).unwrap_or(i64::MAX))
         .select(StreamRow::as_select())
@@ -98,9 +82,5 @@ pub(super) fn list(
 }
 
 pub(super) fn ping(conn: &mut SqliteConnection) -> QueryResult<()> {
-    streams::table
-        .select(streams::id)
-        .first::<i64>(conn)
-        .optional()
-        .map(drop)
+    streams::table.select(streams::id).first::<i64>(conn).optional().map(drop)
 }

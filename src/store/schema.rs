@@ -27,3 +27,13 @@ diesel::table! {
         published_at -> BigInt,
     }
 }
+
+diesel::table! {
+    idempotency_keys (stream_id, name) {
+        stream_id -> BigInt,
+        name -> Text,
+        digest -> Binary,
+        first_seq -> BigInt,
+        created_at -> BigInt,
+    }
+}

@@ -24,12 +24,7 @@ pub(crate) struct SubscriberContext {
 impl SubscriberContext {
     pub(super) fn new(mailbox: &Mailbox<SubscriberActor>) -> Self {
         let parts = ContextParts::new(mailbox.sender_producer());
-        Self {
-            parts,
-            outbox: VecDeque::new(),
-            head: None,
-            ended: None,
-        }
+        Self { parts, outbox: VecDeque::new(), head: None, ended: None }
     }
 
     /// Appends to the response; nothing more after its end.

@@ -32,11 +32,7 @@ pub(super) fn parse(text: &str) -> Result<Transcript, TranscriptError> {
             expected: "an entry of `script` with `speaker` and `text`",
         });
     }
-    Ok(Transcript {
-        title: document.title.map(|title| title.0),
-        speakers: cast.speakers,
-        cues,
-    })
+    Ok(Transcript { title: document.title.map(|title| title.0), speakers: cast.speakers, cues })
 }
 
 /// Who may speak.
@@ -47,10 +43,7 @@ struct Cast {
 
 impl Cast {
     fn new(entries: Vec<SpeakerEntry>) -> Result<Self, TranscriptError> {
-        let mut cast = Self {
-            speakers: Vec::new(),
-            by_id: HashMap::new(),
-        };
+        let mut cast = Self { speakers: Vec::new(), by_id: HashMap::new() };
         for (index, entry) in entries.into_iter().enumerate() {
             let speaker = Arc::new(Speaker::from(entry));
             let id = speaker.id.clone();
@@ -70,12 +63,7 @@ impl Cast {
         let Some(speaker) = self.by_id.get(&id).cloned() else {
             return Err(TranscriptError::UnknownSpeaker { index, id });
         };
-        Ok(Cue::Speech(Speech {
-            speaker,
-            text,
-            manner,
-            at: None,
-        }))
+        Ok(Cue::Speech(Speech { speaker, text, manner, at: None }))
     }
 }
 
@@ -132,14 +120,7 @@ impl TryFrom<ScriptFields> for ScriptEntry {
     type Error = &'static str;
 
     fn try_from(fields: ScriptFields) -> Result<Self, Self::Error> {
-        let ScriptFields {
-            phase,
-            speaker,
-            text,
-            manner,
-            summary,
-            silence_ms,
-        } = fields;
+        let ScriptFields { phase, speaker, text, manner, summary, silence_ms } = fields;
         let cue = match (phase, speaker, text, manner, summary, silence_ms) {
             (None, Some(id), Some(text), manner, None, None) => {
                 return Ok(Self::Spoken(id.0, text.0, manner.unwrap_or_default()));
@@ -148,10 +129,8 @@ impl TryFrom<ScriptFields> for ScriptEntry {
             (None, None, None, None, Some(summary), None) => Cue::Summary(summary.0),
             (None, None, None, None, None, Some(silence)) => Cue::Silence(silence.0),
             _ => {
-                return Err(
-                    "an entry of `script` must have either `phase`, or `speaker` and \
-                            `text` (and perhaps `manner`), or `summary`, or `silence_ms`",
-                );
+                return Err("an entry of `script` must have either `phase`, or `speaker` and \
+                            `text` (and perhaps `manner`), or `summary`, or `silence_ms`");
             }
         };
         Ok(Self::Unspoken(cue))
@@ -164,12 +143,7 @@ struct Visible(String);
 impl<'de> Deserialize<'de> for Visible {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let is_met = |text: &str| !text.trim().is_empty();
-        deserializer
-            .deserialize_str(Rule {
-                is_met,
-                text: "a string that is not blank",
-            })
-            .map(Self)
+        deserializer.deserialize_str(Rule { is_met, text: "a string that is not blank" }).map(Self)
     }
 }
 
@@ -181,9 +155,7 @@ impl<'de> Deserialize<'de> for Slug {
         let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
         let is_met = |text: &str| (1..=64).contains(&text.len()) && text.bytes().all(is_allowed);
         let text = "1 to 64 ASCII letters, digits, `_` or `-`";
-        deserializer
-            .deserialize_str(Rule { is_met, text })
-            .map(Self)
+        deserializer.deserialize_str(Rule { is_met, text }).map(Self)
     }
 }
 

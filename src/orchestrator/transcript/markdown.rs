@@ -31,10 +31,7 @@ pub(super) fn parse(text: &str) -> Result<Transcript, TranscriptError> {
     if !lines.by_ref().any(is_transcript_heading) {
         return Err(TranscriptError::NoTranscriptPart);
     }
-    let title = text
-        .lines()
-        .take_while(|line| !is_transcript_heading(line))
-        .find_map(question);
+    let title = text.lines().take_while(|line| !is_transcript_heading(line)).find_map(question);
 
     let mut script = Script::default();
     for line in lines {
@@ -47,11 +44,7 @@ pub(super) fn parse(text: &str) -> Result<Transcript, TranscriptError> {
             expected: "a line `**[mm:ss] Name:**` with the words below it",
         });
     }
-    Ok(Transcript {
-        title,
-        speakers: script.cast.speakers,
-        cues: script.cues,
-    })
+    Ok(Transcript { title, speakers: script.cast.speakers, cues: script.cues })
 }
 
 fn is_transcript_heading(line: &str) -> bool {
@@ -81,8 +74,7 @@ impl<'a> Script<'a> {
         };
         let phase = self.take_phase();
         self.end_speech();
-        self.cues
-            .extend(phase.map(|name| Cue::Phase(name.to_owned())));
+        self.cues.extend(phase.map(|name| Cue::Phase(name.to_owned())));
         self.body.extend(marker.words);
         self.marker = Some(marker);
     }
@@ -148,12 +140,7 @@ impl<'a> Marker<'a> {
             (false, false) => Manner::Ordinary,
         };
         let words = (!words.is_empty()).then_some(words);
-        Some(Self {
-            name,
-            at,
-            manner,
-            words,
-        })
+        Some(Self { name, at, manner, words })
     }
 }
 

@@ -23,17 +23,8 @@ fn export(turns: &[(&str, &str, &str)]) -> String {
 fn outline(transcript: &Transcript) -> Vec<String> {
     let line = |cue: &Cue| match cue {
         Cue::Phase(phase) => format!("= {phase}"),
-        Cue::Speech(Speech {
-            speaker,
-            text,
-            manner,
-            at,
-        }) => {
-            format!(
-                "{} {} {manner:?}: {text}",
-                at.unwrap().as_secs(),
-                speaker.name
-            )
+        Cue::Speech(Speech { speaker, text, manner, at }) => {
+            format!("{} {} {manner:?}: {text}", at.unwrap().as_secs(), speaker.name)
         }
         Cue::Summary(_) | Cue::Silence(_) => panic!("an export has no {cue:?}"),
     };
@@ -45,42 +36,14 @@ fn an_export_is_read_back_as_it_was_written() {
     let headings = "# Constructive Arguments\n## Round One\n\n---\n\n### 1. **Cost**\n\n\
                     **Claim:** high\n\n\n### Rebuttals\n\n* **FACT:** no\n * phase";
     let text = export(&[
-        (
-            "Opening Statements",
-            "**[00:03] Moderator:**",
-            "Welcome.\n\n1. **One**: first\n2. Two",
-        ),
-        (
-            "Opening Statements",
-            "**[00:08] Pro Advocate:**",
-            "**Position Statement**\nYes.",
-        ),
-        (
-            "Evidence Presentation",
-            "**[00:33] Pro Advocate:** *[Interjection]*",
-            "No!",
-        ),
-        (
-            "Evidence Presentation",
-            "**[00:33] Con Advocate:** [INTERRUPTED]",
-            headings,
-        ),
-        (
-            "Evidence Presentation",
-            "**[00:40] Con Advocate:** [INTERRUPTED]",
-            "### Scale\n\nThe (—",
-        ),
-        (
-            "Clarifying Questions",
-            "**[00:58] Pro Advocate:**",
-            "### Opening Statement\n\n**Why**",
-        ),
+        ("Opening Statements", "**[00:03] Moderator:**", "Welcome.\n\n1. **One**: first\n2. Two"),
+        ("Opening Statements", "**[00:08] Pro Advocate:**", "**Position Statement**\nYes."),
+        ("Evidence Presentation", "**[00:33] Pro Advocate:** *[Interjection]*", "No!"),
+        ("Evidence Presentation", "**[00:33] Con Advocate:** [INTERRUPTED]", headings),
+        ("Evidence Presentation", "**[00:40] Con Advocate:** [INTERRUPTED]", "### Scale\n\nThe (—"),
+        ("Clarifying Questions", "**[00:58] Pro Advocate:**", "### Opening Statement\n\n**Why**"),
         ("Rebuttals", "**[75:09] Con Advocate:** [INTERRUPTED]", ""),
-        (
-            "Moderator Synthesis",
-            "**[1:15:10] Moderator:**",
-            "---\n\nBoth are right.",
-        ),
+        ("Moderator Synthesis", "**[1:15:10] Moderator:**", "---\n\nBoth are right."),
     ]);
 
     let transcript = parse(&text).unwrap();
@@ -104,19 +67,8 @@ fn an_export_is_read_back_as_it_was_written() {
             "4510 Moderator Ordinary: ---\n\nBoth are right.",
         ]
     );
-    let speakers: Vec<_> = transcript
-        .speakers
-        .iter()
-        .map(|s| (s.id.as_str(), s.is_host))
-        .collect();
-    assert_eq!(
-        speakers,
-        [
-            ("moderator", true),
-            ("pro-advocate", false),
-            ("con-advocate", false)
-        ]
-    );
+    let speakers: Vec<_> = transcript.speakers.iter().map(|s| (s.id.as_str(), s.is_host)).collect();
+    assert_eq!(speakers, [("moderator", true), ("pro-advocate", false), ("con-advocate", false)]);
 
     let from_windows = format!("\u{feff}{}", text.replace('\n', "\r\n"));
     assert_eq!(from_windows.parse::<Transcript>().unwrap(), transcript);
@@ -126,14 +78,10 @@ fn an_export_is_read_back_as_it_was_written() {
 #[track_caller]
 fn check(script: &str, expected: &[&str]) {
     let text = script.replace('|', "\n").replace("@A", "**[00:01] A:**");
-    let transcript = parse(&format!(
-        "## Full Transcript\n\n{}",
-        text.replace("@B", "**[00:02] B:**")
-    ));
+    let transcript =
+        parse(&format!("## Full Transcript\n\n{}", text.replace("@B", "**[00:02] B:**")));
     let outline = outline(&transcript.unwrap()).join(" / ").replace('\n', "|");
-    let outline = outline
-        .replace("1 A Ordinary:", "A:")
-        .replace("2 B Ordinary:", "B:");
+    let outline = outline.replace("1 A Ordinary:", "A:").replace("2 B Ordinary:", "B:");
     assert_eq!(outline, expected.join(" / "), "{script}");
 }
 
@@ -159,15 +107,9 @@ fn a_heading_is_a_phase_only_between_speeches() {
 fn a_speech_loses_its_outer_blank_lines_and_nothing_else() {
     check("@A|| |  a  |||||\tb| \t|||", &["A:   a  |||||\tb"]);
     check("@A|a|@B|b", &["A: a", "B: b"]);
-    check(
-        "@A Good evening.||Welcome.",
-        &["A: Good evening.||Welcome."],
-    );
+    check("@A Good evening.||Welcome.", &["A: Good evening.||Welcome."]);
     check("@A [OVERRULED]||a", &["A: [OVERRULED]||a"]);
-    check(
-        "@A||## Full Transcript||> @B|| {}",
-        &["A: ## Full Transcript||> **[00:02] B:**|| {}"],
-    );
+    check("@A||## Full Transcript||> @B|| {}", &["A: ## Full Transcript||> **[00:02] B:**|| {}"]);
 }
 
 #[test]
@@ -177,14 +119,8 @@ fn a_silent_speech_is_left_out_unless_it_was_cut_short() {
     check("@A [INTERRUPTED]||||@B||b", &["1 A Interrupted: —", "B: b"]);
     check("@A|||||### Two||@B||b", &["= Two", "B: b"]);
 
-    for silent in [
-        "## Full Transcript",
-        "## Full Transcript\n\n### One\n\n**[00:01] A:**\n\n",
-    ] {
-        assert!(
-            matches!(parse(silent), Err(TranscriptError::NoSpeech { .. })),
-            "{silent}"
-        );
+    for silent in ["## Full Transcript", "## Full Transcript\n\n### One\n\n**[00:01] A:**\n\n"] {
+        assert!(matches!(parse(silent), Err(TranscriptError::NoSpeech { .. })), "{silent}");
     }
 }
 
@@ -197,38 +133,17 @@ fn a_marker_is_told_from_a_bold_line() {
         assert_eq!(found, expected, "{line:?}");
     }
 
-    check(
-        "**[00:33] Pro Advocate:**",
-        Some((33, "Pro Advocate", Manner::Ordinary)),
-    );
-    check(
-        "**[00:33] Pro Advocate:**  ",
-        Some((33, "Pro Advocate", Manner::Ordinary)),
-    );
-    check(
-        "**[01:33] A:** *[Interjection]*",
-        Some((93, "A", Manner::Interjection)),
-    );
-    check(
-        "**[99:59] A:** [INTERRUPTED]",
-        Some((5_999, "A", Manner::Interrupted)),
-    );
+    check("**[00:33] Pro Advocate:**", Some((33, "Pro Advocate", Manner::Ordinary)));
+    check("**[00:33] Pro Advocate:**  ", Some((33, "Pro Advocate", Manner::Ordinary)));
+    check("**[01:33] A:** *[Interjection]*", Some((93, "A", Manner::Interjection)));
+    check("**[99:59] A:** [INTERRUPTED]", Some((5_999, "A", Manner::Interrupted)));
     check(
         "**[1:02:03] A:** [INTERRUPTED] *[Interjection]*",
         Some((3_723, "A", Manner::Interjection)),
     );
-    check(
-        "**[9999:9999:9999] A:**",
-        Some((36_606_339, "A", Manner::Ordinary)),
-    );
-    check(
-        "**[00:33] A (llama-3:free):**",
-        Some((33, "A (llama-3:free)", Manner::Ordinary)),
-    );
-    check(
-        "**[00:33] 李明: 教授:**",
-        Some((33, "李明: 教授", Manner::Ordinary)),
-    );
+    check("**[9999:9999:9999] A:**", Some((36_606_339, "A", Manner::Ordinary)));
+    check("**[00:33] A (llama-3:free):**", Some((33, "A (llama-3:free)", Manner::Ordinary)));
+    check("**[00:33] 李明: 教授:**", Some((33, "李明: 教授", Manner::Ordinary)));
 
     check("**Position Statement**", None);
     check("**Claim:** it is high", None);
@@ -248,21 +163,10 @@ fn a_marker_is_told_from_a_bold_line() {
 
 #[test]
 fn each_marker_is_one_speech_and_no_line_is_lost_whatever_stands_between_them() {
-    const MARKERS: [&str; 3] = [
-        "**[00:01] A:** x",
-        "**[00:02] B:** *[Interjection]* x",
-        "**[00:03] C:** [INTERRUPTED]",
-    ];
-    const LINES: [&str; 8] = [
-        MARKERS[0],
-        MARKERS[1],
-        MARKERS[2],
-        "",
-        "### Heading",
-        "---",
-        "**Bold:** text",
-        " - item",
-    ];
+    const MARKERS: [&str; 3] =
+        ["**[00:01] A:** x", "**[00:02] B:** *[Interjection]* x", "**[00:03] C:** [INTERRUPTED]"];
+    const LINES: [&str; 8] =
+        [MARKERS[0], MARKERS[1], MARKERS[2], "", "### Heading", "---", "**Bold:** text", " - item"];
 
     // Every arrangement of five of these lines.
     for arrangement in 0..LINES.len().pow(5) {
@@ -294,11 +198,7 @@ fn each_marker_is_one_speech_and_no_line_is_lost_whatever_stands_between_them() 
                 Cue::Summary(_) | Cue::Silence(_) => panic!("an export has no {cue:?}"),
             }
         }
-        assert_eq!(
-            (found_speakers, found_lines),
-            (speakers, other_lines),
-            "{text}"
-        );
+        assert_eq!((found_speakers, found_lines), (speakers, other_lines), "{text}");
     }
 }
 
@@ -322,34 +222,19 @@ fn every_name_gets_an_id_of_its_own() {
     let names = [
         ("Pro Advocate", "pro-advocate"),
         ("PRO advocate", "pro-advocate--2"),
-        (
-            "Pro Advocate (claude-3.5-sonnet)",
-            "pro-advocate-claude-3-5-sonnet",
-        ),
+        ("Pro Advocate (claude-3.5-sonnet)", "pro-advocate-claude-3-5-sonnet"),
         ("pro -- advocate  2", "pro-advocate-2"),
         ("Zoë", "zo"),
         ("李明", "speaker"),
         ("🦀", "speaker--7"),
-        (
-            &long_names[0],
-            "seventy-seventy-seventy-seventy-seventy-seventy",
-        ),
-        (
-            &long_names[1],
-            "seventy-seventy-seventy-seventy-seventy-seventy--9",
-        ),
+        (&long_names[0], "seventy-seventy-seventy-seventy-seventy-seventy"),
+        (&long_names[1], "seventy-seventy-seventy-seventy-seventy-seventy--9"),
     ];
-    let speeches = names
-        .map(|(name, _)| format!("**[00:01] {name}:** words\n"))
-        .concat();
+    let speeches = names.map(|(name, _)| format!("**[00:01] {name}:** words\n")).concat();
 
     let transcript = parse(&format!("## Full Transcript\n{speeches}{speeches}")).unwrap();
 
-    let ids: Vec<&str> = transcript
-        .speakers
-        .iter()
-        .map(|speaker| speaker.id.as_str())
-        .collect();
+    let ids: Vec<&str> = transcript.speakers.iter().map(|speaker| speaker.id.as_str()).collect();
     assert_eq!(ids, names.map(|(_, id)| id));
     assert_eq!(transcript.cues.len(), 2 * names.len());
 }
