@@ -99,10 +99,17 @@ impl Application {
 
     /// Serves until `stop` is done, then lets every client go, answers what was asked, and ends.
     pub(crate) async fn run_until(self, stop: impl Future<Output = ()>) -> io::Result<()> {
-        let Self { hub, server, drain, .. } = &self;
-        let (hub, drain, handle) = (hub.clone(), *drain, server.handle());
-        let server = actix_web::rt::spawn(self.server);
-        stop.await;
+        let Self { hub, server, drain, .. } = self;
+        let handle = server.handle();
+        let server = actix_web::rt::spawn(server);
+        tokio::select! {
+            () = stop => {}
+            () = hub.lost() => {
+                // A supervisor that starts us anew does more good than a server that answers nobody.
+                handle.stop(false).await;
+                return Err(io::Error::other("the hub's registry has panicked"));
+            }
+        }
         tokio::select! {
             () = shut_down(&hub, &handle, drain) => {}
             () = tokio::time::sleep(drain) => {

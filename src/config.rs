@@ -88,6 +88,16 @@ pub(crate) struct HubSettings {
     )]
     pub(crate) max_clients_per_stream: usize,
 
+    /// Connections from one address; behind a proxy all come from one
+    #[arg(
+        long,
+        env = "CLEARSIDE_MAX_CLIENTS_PER_ADDRESS",
+        value_name = "N",
+        default_value_t = 20_000,
+        value_parser = positive
+    )]
+    pub(crate) max_clients_per_address: usize,
+
     /// Deliveries that may wait for one connection before it falls behind
     #[arg(long, env = "CLEARSIDE_MAILBOX", value_name = "N", default_value_t = 64, value_parser = positive)]
     pub(crate) mailbox: usize,
@@ -144,6 +154,7 @@ impl HubSettings {
             connection_age_max: self.max_connection_age,
             clients_max: self.max_clients.min(allowed),
             clients_per_stream_max: self.max_clients_per_stream,
+            clients_per_address_max: self.max_clients_per_address,
             mailbox_capacity: self.mailbox,
             history_events: self.history,
             event_bytes_max: self.max_event_bytes,

@@ -4,6 +4,7 @@
 //! [state](stream_state), which holds all the rules; one [actor](subscriber) for each connection lives in
 //! its response body.
 
+mod broadcast;
 mod config;
 mod history;
 mod messages;
@@ -14,17 +15,18 @@ mod stream_actor;
 mod stream_state;
 mod subscriber;
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use actix::{Actor, Addr, ArbiterHandle, Message};
 use uuid::Uuid;
 
 pub(crate) use self::stream_state::SnapshotView;
 pub use self::{
+    broadcast::{BATCH_MAX, Broadcast, BroadcastError, PublishError, Published},
     config::HubConfig,
     messages::{
-        BATCH_MAX, Broadcast, BroadcastError, ClientCounts, HubStats, KindStats, PublishError,
-        Published, RegistryAddr, SendToClient, SendToClientError, Shutdown, Stats,
+        ClientCounts, HubStats, KindStats, RegistryAddr, SendToClient, SendToClientError, Shutdown,
+        Stats,
     },
     registry::Registry,
 };
@@ -39,6 +41,9 @@ use crate::{
     store::{PageLimits, Store, StoreError, StoredEvent, StoredStream},
     stream_key::{StreamKey, StreamKind},
 };
+
+/// How soon it is noticed that the registry is gone.
+const LOST_CHECK: Duration = Duration::from_secs(1);
 
 /// A cloneable handle to the registry, the streams' actors and the store.
 ///
@@ -145,11 +150,12 @@ impl Hub {
         &self,
         stream: &StreamKey,
         cursor: Cursor,
+        address: Option<IpAddr>,
     ) -> Result<Option<SubscriberBody>, ConnectError> {
         let subscriber = Uuid::new_v4();
         let (mut body, handle) =
             SubscriberBody::new(stream.clone(), subscriber, Arc::clone(&self.surroundings));
-        let connect = Connect { stream: stream.clone(), subscriber, handle, cursor };
+        let connect = Connect { stream: stream.clone(), subscriber, handle, cursor, address };
         let head = self.ask(connect).await.unwrap_or(Err(ConnectError::Unavailable))?;
         Ok(head.map(|head| {
             body.begin(head);
@@ -188,6 +194,13 @@ impl Hub {
     /// Whether the registry answers.
     pub async fn is_alive(&self) -> bool {
         self.ask(Stats).await.is_some()
+    }
+
+    /// Done when the registry is gone, which it only is after a panic: nothing works any more.
+    pub async fn lost(&self) {
+        while self.registry.connected() {
+            tokio::time::sleep(LOST_CHECK).await;
+        }
     }
 
     /// Whether the registry and the store answer.

@@ -3,6 +3,7 @@
 //! A [`Player`](player) publishes through a `Recipient<Broadcast>` and knows nothing else of the hub, so it
 //! performs on a hub in its own process and, through an HTTP client, on any other.
 
+mod pace;
 mod player;
 mod players;
 mod sample;
@@ -10,8 +11,8 @@ mod script;
 mod transcript;
 
 pub use self::{
+    pace::Pace,
     player::Progress,
     players::{Command, Control, ControlError, Launch, Players, WaitForEnd},
-    script::Pace,
     transcript::{Cue, Manner, Speaker, Speech, Transcript, TranscriptError, tokens},
 };

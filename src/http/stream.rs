@@ -16,7 +16,8 @@ pub(super) async fn follow(
     request: HttpRequest,
     state: Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
-    match state.hub.subscribe(&stream, cursor(&request)).await {
+    let address = request.peer_addr().map(|peer| peer.ip());
+    match state.hub.subscribe(&stream, cursor(&request), address).await {
         Ok(Some(body)) => Ok(event_stream().body(body)),
         Ok(None) => Ok(HttpResponse::NoContent().finish()),
         Err(error) => {

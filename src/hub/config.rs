@@ -19,6 +19,8 @@ pub struct HubConfig {
     pub clients_max: usize,
     /// Connections to one stream. Default 20,000.
     pub clients_per_stream_max: usize,
+    /// Connections from one address. Default 20,000: behind a proxy, all come from one.
+    pub clients_per_address_max: usize,
     /// Deliveries that wait for one client before it falls behind. Default 64.
     ///
     /// What waits is shared between the clients of a stream: a delivery costs each some 100 bytes.
@@ -56,6 +58,7 @@ impl Default for HubConfig {
             connection_age_max: Duration::from_secs(60 * 60),
             clients_max: 20_000,
             clients_per_stream_max: 20_000,
+            clients_per_address_max: 20_000,
             mailbox_capacity: 64,
             history_events: 256,
             history_bytes: 256 * 1024,

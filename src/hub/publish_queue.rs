@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use super::messages::{PublishError, Published};
+use super::broadcast::{PublishError, Published};
 use crate::{
     event::{Event, EventId, KeyedDigest},
     store::{AppendPublish, Outcome},
@@ -58,9 +58,12 @@ impl<A> Batch<A> {
 
     /// What the store is to append.
     pub(crate) fn to_append(&self) -> Vec<AppendPublish> {
-        let durable = |publish: &Publish<A>| AppendPublish {
-            events: publish.events.iter().filter(|event| !event.is_transient()).cloned().collect(),
-            key: publish.key.clone(),
+        let durable = |publish: &Publish<A>| {
+            let durable = publish.events.iter().filter(|event| !event.is_transient());
+            let events: Vec<_> = durable.cloned().collect();
+            // There is nothing about tokens that could be repeated.
+            let key = publish.key.clone().filter(|_| !events.is_empty());
+            AppendPublish { events, key }
         };
         self.publishes.iter().map(durable).collect()
     }

@@ -1,7 +1,8 @@
 //! The registry: which stream is whose, who is connected, and where a message goes.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, hash_map},
+    net::IpAddr,
     sync::Arc,
 };
 
@@ -13,11 +14,11 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::{
+    broadcast::{Broadcast, PublishError, Published},
     config::HubConfig,
     messages::{
-        Broadcast, ClientCounts, Connect, ConnectError, Disconnect, HubStats, Inspect, NextChunk,
-        PublishError, Published, Retire, SendToClient, SendToClientError, Shutdown, Stats,
-        StreamIdle,
+        ClientCounts, Connect, ConnectError, Disconnect, HubStats, Inspect, NextChunk, Retire,
+        SendToClient, SendToClientError, Shutdown, Stats, StreamIdle,
     },
     stream_actor::StreamActor,
     stream_state::{Chunk, SnapshotView},
@@ -38,6 +39,8 @@ pub struct Registry {
     store: Store,
     streams: HashMap<StreamKey, Entry>,
     clients: usize,
+    /// How many clients come from each address.
+    addresses: HashMap<IpAddr, usize>,
     /// Waits for the last client to go, once the hub is shutting down.
     shutting_down: Option<Vec<oneshot::Sender<()>>>,
 }
@@ -46,7 +49,8 @@ struct Entry {
     address: Addr<StreamActor>,
     /// Messages passed on to this address.
     routed: u64,
-    clients: HashSet<Uuid>,
+    /// Who is connected, and from where.
+    clients: HashMap<Uuid, Option<IpAddr>>,
 }
 
 impl std::fmt::Debug for Registry {
@@ -57,7 +61,27 @@ impl std::fmt::Debug for Registry {
 
 impl Registry {
     pub(crate) fn new(config: Arc<HubConfig>, clock: Clock, store: Store) -> Self {
-        Self { config, clock, store, streams: HashMap::new(), clients: 0, shutting_down: None }
+        Self {
+            config,
+            clock,
+            store,
+            streams: HashMap::new(),
+            clients: 0,
+            addresses: HashMap::new(),
+            shutting_down: None,
+        }
+    }
+
+    /// Why this client is not taken in, if it is not.
+    fn refusal(&self, connect: &Connect) -> Option<ConnectError> {
+        if self.shutting_down.is_some() {
+            return Some(ConnectError::ShuttingDown);
+        }
+        let from_there = connect.address.and_then(|address| self.addresses.get(&address));
+        let is_full = self.clients >= self.config.clients_max
+            || from_there.is_some_and(|clients| *clients >= self.config.clients_per_address_max);
+        // A client that is gone has said so already; what it said must stay the last word.
+        (is_full || !connect.handle.is_connected()).then_some(ConnectError::Full)
     }
 
     /// The stream's entry, with an actor that is alive: one that has panicked is replaced.
@@ -71,7 +95,7 @@ impl Registry {
         let entry = streams.entry(key.clone()).or_insert_with(|| Entry {
             address: start(),
             routed: 0,
-            clients: HashSet::new(),
+            clients: HashMap::new(),
         });
         if !entry.address.connected() {
             log::warn!(stream:% = key; "the stream's actor is gone and is started anew");
@@ -79,6 +103,15 @@ impl Registry {
             entry.routed = 0;
         }
         entry
+    }
+}
+
+fn forget_one(addresses: &mut HashMap<IpAddr, usize>, address: IpAddr) {
+    if let hash_map::Entry::Occupied(mut clients) = addresses.entry(address) {
+        *clients.get_mut() -= 1;
+        if *clients.get() == 0 {
+            clients.remove();
+        }
     }
 }
 
@@ -107,19 +140,15 @@ impl Handler<Connect> for Registry {
     type Result = ResponseFuture<Result<Option<Chunk>, ConnectError>>;
 
     fn handle(&mut self, connect: Connect, ctx: &mut Self::Context) -> Self::Result {
-        let refusal = if self.shutting_down.is_some() {
-            Some(ConnectError::ShuttingDown)
-        } else {
-            // A client that is gone has said so already; what it said must stay the last word.
-            let is_gone = !connect.handle.is_connected();
-            (is_gone || self.clients >= self.config.clients_max).then_some(ConnectError::Full)
-        };
-        if let Some(refusal) = refusal {
+        if let Some(refusal) = self.refusal(&connect) {
             return Box::pin(async move { Err(refusal) });
         }
         self.clients += 1;
+        if let Some(address) = connect.address {
+            *self.addresses.entry(address).or_default() += 1;
+        }
         let entry = self.entry(&connect.stream.clone(), ctx);
-        entry.clients.insert(connect.subscriber);
+        entry.clients.insert(connect.subscriber, connect.address);
         let admission = entry.route(connect);
         Box::pin(async move { admission.await.unwrap_or(Err(ConnectError::Unavailable)) })
     }
@@ -133,8 +162,11 @@ impl Handler<Disconnect> for Registry {
         let Some(entry) = self.streams.get_mut(&gone.stream) else {
             return;
         };
-        if entry.clients.remove(&gone.subscriber) {
+        if let Some(address) = entry.clients.remove(&gone.subscriber) {
             self.clients -= 1;
+            if let Some(address) = address {
+                forget_one(&mut self.addresses, address);
+            }
             entry.routed += 1;
             entry.address.do_send(gone);
         }

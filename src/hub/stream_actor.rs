@@ -1,5 +1,7 @@
 //! The actor around one stream's state: it moves messages, bytes and store calls, and decides nothing.
 
+mod publishing;
+
 use std::{sync::Arc, time::Duration};
 
 use actix::{
@@ -10,20 +12,21 @@ use tokio::{sync::oneshot, time::Instant};
 use uuid::Uuid;
 
 use super::{
+    broadcast::{Broadcast, PublishError, Published},
     config::HubConfig,
     history::History,
     messages::{
-        Broadcast, Connect, ConnectError, Deliver, Disconnect, Inspect, NextChunk, PublishError,
-        Published, Retire, SendToClient, SendToClientError, Shutdown, StreamIdle,
+        Connect, ConnectError, Deliver, Disconnect, Inspect, NextChunk, Retire, SendToClient,
+        SendToClientError, Shutdown, StreamIdle,
     },
-    publish_queue::{Batch, Publish, PublishQueue},
+    publish_queue::{Publish, PublishQueue},
     stream_state::{CHUNK_BYTES, Chunk, Delivery, Next, SnapshotView, StreamState, Then},
     subscriber::{SubscriberHandle, Undelivered},
 };
 use crate::{
     clock::Clock,
-    event::{Event, EventId},
-    store::{Append, Appended, PageLimits, Store},
+    event::Event,
+    store::{PageLimits, Store},
     stream_key::StreamKey,
 };
 
@@ -107,118 +110,6 @@ impl StreamActor {
         self.last_activity = Instant::now();
     }
 
-    /// Looks at the queue once all mail is read, so that what comes together goes out together.
-    fn flush_soon(&mut self, ctx: &mut Context<Self>) {
-        if !self.is_flush_due {
-            self.is_flush_due = true;
-            ctx.spawn(fut::ready(()).map(|(), actor: &mut Self, ctx| {
-                actor.is_flush_due = false;
-                actor.flush(ctx);
-            }));
-        }
-    }
-
-    fn flush(&mut self, ctx: &mut Context<Self>) {
-        while let Some(batch) = self.queue.next_batch() {
-            if batch.is_durable() {
-                self.store(batch, ctx);
-            } else if self.state.is_completed() {
-                batch.refuse(&PublishError::Completed);
-            } else {
-                self.release(batch, None);
-            }
-        }
-    }
-
-    fn store(&self, batch: Batch<Answer>, ctx: &mut Context<Self>) {
-        let append = Append {
-            stream: self.key.clone(),
-            publishes: batch.to_append(),
-            now_ms: self.clock.now_ms(),
-        };
-        let store = self.store.clone();
-        let stored = async move { store.append(append).await };
-        ctx.spawn(stored.into_actor(self).map(|outcome, actor, ctx| match outcome {
-            Ok(appended) => {
-                actor.release(batch, Some(appended));
-                actor.queue.stored();
-                actor.flush(ctx);
-            }
-            Err(_) => {
-                batch.refuse(&PublishError::Unavailable);
-                actor.look_again(ctx);
-            }
-        }));
-    }
-
-    /// Sends a batch to the subscribers and answers its publishers.
-    fn release(&mut self, batch: Batch<Answer>, appended: Option<Appended>) {
-        let (outcomes, snapshot) = appended.map(|done| (done.outcomes, done.snapshot)).unzip();
-        let mut outcomes = outcomes.into_iter().flatten();
-        let settled: Vec<_> = batch
-            .publishes
-            .into_iter()
-            .map(|publish| (publish.settle(outcomes.next()), publish))
-            .collect();
-        let new: Vec<_> = settled
-            .iter()
-            .filter_map(|(outcome, publish)| Some((outcome.as_ref().ok()?, publish)))
-            .filter(|(published, _)| !published.is_repeat)
-            .flat_map(|(published, publish)| {
-                publish.events.iter().zip(published.ids.iter().copied())
-            })
-            .collect();
-        if let Some(first) = new.iter().find_map(|(_, id)| *id) {
-            self.catch_up_to(first);
-        }
-        if !new.is_empty() {
-            let delivery = self.state.publish(&new, snapshot);
-            self.deliver(delivery);
-        }
-        for (outcome, publish) in settled {
-            // Whoever asked may have gone; what was published stays.
-            let _ = publish.answer.send(outcome);
-        }
-    }
-
-    /// After a failed commit: it may have reached the disk all the same. Nothing else is stored before that
-    /// is known.
-    fn look_again(&self, ctx: &mut Context<Self>) {
-        let (store, key) = (self.store.clone(), self.key.clone());
-        let load = async move { store.load(&key).await };
-        ctx.spawn(load.into_actor(self).map(|stored, actor, ctx| {
-            if let Ok(Some(stored)) = stored {
-                actor.catch_up_to(EventId { seq: stored.tail.seq + 1, ..stored.tail });
-                actor.state.restore(stored);
-            }
-            actor.queue.stored();
-            actor.flush(ctx);
-        }));
-    }
-
-    /// Sends live subscribers to the store if it has events before `next` that never came by here.
-    fn catch_up_to(&mut self, next: EventId) {
-        for subscriber in self.state.overtaken_by(next) {
-            self.state.handle(subscriber).inspect(|handle| handle.fall_behind());
-        }
-    }
-
-    fn deliver(&mut self, delivery: Delivery) {
-        let delivery = Deliver(Arc::new(delivery));
-        let mut full = Vec::new();
-        for (subscriber, handle) in self.state.live() {
-            if handle.deliver(delivery.clone()) == Err(Undelivered::Full) {
-                full.push(subscriber);
-            }
-        }
-        for subscriber in full {
-            if let Some(handle) = self.state.fall_behind(subscriber, delivery.0.after) {
-                handle.fall_behind();
-                log::warn!(stream:% = self.key, subscriber:% = subscriber; "a subscriber fell behind");
-            }
-        }
-    }
-
     /// The next chunk for a subscriber, and whether it is the last before the subscriber is live.
     fn next_chunk(&mut self, subscriber: Uuid) -> ResponseActFuture<Self, Option<Chunk>> {
         match self.state.next(subscriber) {
@@ -269,15 +160,6 @@ impl StreamActor {
             };
             // If the registry is busy there will be another time.
             let _ = self.idle.try_send(idle);
-        }
-    }
-}
-
-impl Batch<Answer> {
-    fn refuse(self, error: &PublishError) {
-        for publish in self.publishes {
-            // Whoever asked may have gone.
-            let _ = publish.answer.send(Err(error.clone()));
         }
     }
 }

@@ -9,8 +9,9 @@ use actix::{
 use tokio::sync::oneshot;
 
 use super::{
+    pace::Pace,
     player::{Audience, Begin, Player, Progress, Steer},
-    script::{Pace, Script},
+    script::Script,
     transcript::Transcript,
 };
 use crate::{
