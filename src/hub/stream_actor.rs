@@ -2,12 +2,13 @@
 
 mod publishing;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use actix::{
     Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Recipient,
     ResponseActFuture, ResponseFuture, WrapFuture, fut,
 };
+use futures_util::future::{FutureExt, LocalBoxFuture, Shared};
 use tokio::{sync::oneshot, time::Instant};
 use uuid::Uuid;
 
@@ -25,8 +26,8 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    event::Event,
-    store::{PageLimits, Store},
+    event::{Event, EventId},
+    store::{PageLimits, Store, StoredEvent},
     stream_key::StreamKey,
 };
 
@@ -39,6 +40,9 @@ const PAGE_EVENTS: usize = 256;
 /// A voice that has been silent for this long is not being spoken any more. In idle periods.
 const SILENCE: u32 = 10;
 
+/// A page that is being read, perhaps for many.
+type PageRead = Shared<LocalBoxFuture<'static, Option<Arc<[StoredEvent]>>>>;
+
 type Answer = oneshot::Sender<Result<Published, PublishError>>;
 
 /// One stream that is being followed or published to.
@@ -50,6 +54,8 @@ pub(crate) struct StreamActor {
     idle: Recipient<StreamIdle>,
     state: StreamState<SubscriberHandle>,
     queue: PublishQueue<Answer>,
+    /// The pages that are being read, by the sequence number before them.
+    reads: HashMap<u64, PageRead>,
     /// Whether the queue will be looked at once all mail is read.
     is_flush_due: bool,
     last_activity: Instant,
@@ -75,6 +81,7 @@ impl StreamActor {
             store,
             idle,
             queue,
+            reads: HashMap::new(),
             is_flush_due: false,
             last_activity: Instant::now(),
             handled: 0,
@@ -110,7 +117,7 @@ impl StreamActor {
         self.last_activity = Instant::now();
     }
 
-    /// The next chunk for a subscriber, and whether it is the last before the subscriber is live.
+    /// The next chunk for a subscriber, from the ring or from the store.
     fn next_chunk(&mut self, subscriber: Uuid) -> ResponseActFuture<Self, Option<Chunk>> {
         match self.state.next(subscriber) {
             None => Box::pin(fut::ready(None)),
@@ -118,21 +125,28 @@ impl StreamActor {
                 Box::pin(fut::ready(Some(self.hand_over(subscriber, chunk))))
             }
             Some(Next::Read(cursor)) => {
-                let (store, key) = (self.store.clone(), self.key.clone());
-                let limits = PageLimits { events: PAGE_EVENTS, bytes: CHUNK_BYTES };
-                let read = async move { store.page(&key, cursor, limits).await };
-                Box::pin(read.into_actor(self).map(move |page, actor, _| match page {
-                    Ok(page) => {
-                        let chunk = actor.state.page(subscriber, page)?;
-                        Some(actor.hand_over(subscriber, chunk))
-                    }
-                    Err(error) => {
-                        log::error!(stream:% = actor.key, error:% = error; "the history could not be read");
-                        None
-                    }
+                Box::pin(self.read(cursor).into_actor(self).map(move |page, actor, _| {
+                    actor.reads.remove(&cursor.seq);
+                    let chunk = actor.state.page(subscriber, &page?)?;
+                    Some(actor.hand_over(subscriber, chunk))
                 }))
             }
         }
+    }
+
+    /// Reads a page. One read serves all who ask for the same page meanwhile: after a restart, many do.
+    fn read(&mut self, cursor: EventId) -> PageRead {
+        let read = self.reads.entry(cursor.seq).or_insert_with(|| {
+            let (store, key) = (self.store.clone(), self.key.clone());
+            let limits = PageLimits { events: PAGE_EVENTS, bytes: CHUNK_BYTES };
+            let read = async move {
+                let page = store.page(&key, cursor, limits).await;
+                let log = |error| log::error!(stream:% = key, error:% = error; "the history could not be read");
+                page.map(Arc::from).map_err(log).ok()
+            };
+            read.boxed_local().shared()
+        });
+        read.clone()
     }
 
     fn hand_over(&self, subscriber: Uuid, chunk: Chunk) -> Chunk {

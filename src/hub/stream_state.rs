@@ -256,16 +256,17 @@ impl<H> StreamState<H> {
     }
 
     /// What a subscriber gets of a page that was read for it.
-    pub(crate) fn page(&mut self, subscriber: Uuid, page: Vec<StoredEvent>) -> Option<Chunk> {
-        let Place::Behind(after) = self.subscribers.get(&subscriber)?.place else {
-            return None;
-        };
-        let encode = |event: StoredEvent| {
+    pub(crate) fn page(&mut self, subscriber: Uuid, page: &[StoredEvent]) -> Option<Chunk> {
+        let Place::Behind(after) = self.subscribers.get(&subscriber)?.place else { return None };
+        // The store may be ahead of us: what it has committed and not yet answered is still to be
+        // published, and comes to this subscriber by mail.
+        let tail = self.tail.map_or(0, |tail| tail.seq);
+        let encode = |event: &StoredEvent| {
             let mut frames = Frames::default();
             frames.event(&event.name, self.id(event.seq), &event.data);
             Frame { seq: event.seq, bytes: frames.into() }
         };
-        let frames = page.into_iter().map(encode).collect();
+        let frames = page.iter().take_while(|event| event.seq <= tail).map(encode).collect();
         Some(self.chunk(subscriber, after, frames))
     }
 
