@@ -12,7 +12,7 @@ use actix_web::{
     App, HttpServer,
     dev::{Server, ServerHandle},
     http::header,
-    middleware::{Condition, DefaultHeaders},
+    middleware::{Condition, DefaultHeaders, from_fn},
     rt::net::TcpStream,
 };
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
@@ -79,6 +79,7 @@ impl Application {
             App::new()
                 .configure(|app| api.configure(app))
                 .configure(Api::configure_page)
+                .wrap(from_fn(http::limit_heads))
                 .wrap(Condition::new(!origins.is_empty(), http::cors(&origins)))
                 .wrap(DefaultHeaders::new().add((header::X_CONTENT_TYPE_OPTIONS, "nosniff")))
         })

@@ -4,6 +4,8 @@ mod body;
 mod control;
 mod error;
 mod history;
+#[cfg(feature = "server")]
+mod limits;
 mod publish;
 mod status;
 mod stream;
@@ -22,6 +24,8 @@ use actix_web::{
     web,
 };
 
+#[cfg(feature = "server")]
+pub(crate) use self::limits::limit_heads;
 use self::{error::ApiError, target::Mounted};
 use crate::{hub::Hub, orchestrator::Players, stream_key::StreamKind};
 

@@ -68,6 +68,12 @@ impl ApiError {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
     }
 
+    #[cfg(feature = "server")]
+    pub(super) fn headers_too_large() -> Self {
+        let (status, code) = (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large");
+        Self::new(status, code, "the request's headers are too long")
+    }
+
     pub(super) fn too_slow() -> Self {
         Self::new(StatusCode::REQUEST_TIMEOUT, "timeout", "the body took too long to arrive")
     }
