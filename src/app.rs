@@ -81,7 +81,11 @@ impl Application {
                 .configure(Api::configure_page)
                 .wrap(from_fn(http::limit_heads))
                 .wrap(Condition::new(!origins.is_empty(), http::cors(&origins)))
-                .wrap(DefaultHeaders::new().add((header::X_CONTENT_TYPE_OPTIONS, "nosniff")))
+                .wrap(
+                    DefaultHeaders::new()
+                        .add((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+                        .add((header::CACHE_CONTROL, "no-store")),
+                )
         })
         .on_connect(move |io, _| prepare(io, stall))
         // Else a closed tab is noticed at the second write only.

@@ -158,7 +158,8 @@ pub enum PublishError {
     /// Too many publishes wait for this stream already.
     #[error("too many publishes are waiting for this stream")]
     Overloaded,
-    /// The events could not be stored, or the hub is gone. Nobody has seen them.
+    /// The events could not be stored, or the hub is gone. Nobody has seen them; yet a commit that failed
+    /// may turn out to have reached the disk. Whoever used an idempotency key can simply try again.
     #[error("the event could not be stored")]
     Unavailable,
 }

@@ -37,8 +37,8 @@ const MAILBOX_CAPACITY: usize = 4096;
 /// How many events are read from the store at a time.
 const PAGE_EVENTS: usize = 256;
 
-/// A voice that has been silent for this long is not being spoken any more. In idle periods.
-const SILENCE: u32 = 10;
+/// How many idle periods an unfinished utterance outlasts: its orchestrator may have paused.
+const IDLE_PERIODS_SPOKEN: u32 = 10;
 
 /// A page that is being read, perhaps for many.
 type PageRead = Shared<LocalBoxFuture<'static, Option<Arc<[StoredEvent]>>>>;
@@ -159,8 +159,8 @@ impl StreamActor {
     /// Tells the registry when there is nothing left to do. It may know better: a message may be on its way.
     fn check_idle(&mut self, ctx: &mut Context<Self>) {
         let idle_after = self.config.idle_after;
-        let patience = if self.state.is_being_spoken() { idle_after * SILENCE } else { idle_after };
-        if self.last_activity.elapsed() >= patience {
+        let periods = if self.state.is_being_spoken() { IDLE_PERIODS_SPOKEN } else { 1 };
+        if self.last_activity.elapsed() >= idle_after * periods {
             self.report_idle(ctx);
         }
     }
