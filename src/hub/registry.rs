@@ -45,7 +45,7 @@ pub struct Registry {
     shutting_down: Option<Vec<oneshot::Sender<()>>>,
 }
 
-struct Entry {
+pub(super) struct Entry {
     address: Addr<StreamActor>,
     /// Messages passed on to this address.
     routed: u64,
@@ -85,7 +85,7 @@ impl Registry {
     }
 
     /// The stream's entry, with an actor that is alive: one that has panicked is replaced.
-    fn entry(&mut self, key: &StreamKey, ctx: &Context<Self>) -> &mut Entry {
+    pub(super) fn entry(&mut self, key: &StreamKey, ctx: &Context<Self>) -> &mut Entry {
         let Self { config, clock, store, streams, .. } = self;
         let start = || {
             let idle = ctx.address().recipient();
@@ -116,15 +116,27 @@ fn forget_one(addresses: &mut HashMap<IpAddr, usize>, address: IpAddr) {
 }
 
 impl Entry {
-    /// Passes a message on. It is in the stream's mailbox when this returns, unless that is full.
-    fn route<M>(&mut self, message: M) -> Request<StreamActor, M>
+    /// Passes a question on. It is in the stream's mailbox when this returns, unless that is full.
+    fn ask<M>(&mut self, question: M) -> Request<StreamActor, M>
     where
         M: Message + Send + 'static,
         M::Result: Send,
         StreamActor: Handler<M>,
     {
         self.routed += 1;
-        self.address.send(message)
+        self.address.send(question)
+    }
+
+    /// Passes on what must not be lost, and is bounded by the number of connections.
+    #[expect(clippy::disallowed_methods, reason = "once for each connection, and must not be lost")]
+    pub(super) fn tell<M>(&mut self, fact: M)
+    where
+        M: Message + Send + 'static,
+        M::Result: Send,
+        StreamActor: Handler<M>,
+    {
+        self.routed += 1;
+        self.address.do_send(fact);
     }
 }
 
@@ -149,7 +161,7 @@ impl Handler<Connect> for Registry {
         }
         let entry = self.entry(&connect.stream.clone(), ctx);
         entry.clients.insert(connect.subscriber, connect.address);
-        let admission = entry.route(connect);
+        let admission = entry.ask(connect);
         Box::pin(async move { admission.await.unwrap_or(Err(ConnectError::Unavailable)) })
     }
 }
@@ -157,7 +169,6 @@ impl Handler<Connect> for Registry {
 impl Handler<Disconnect> for Registry {
     type Result = ();
 
-    #[expect(clippy::disallowed_methods, reason = "once for each connection, and must not be lost")]
     fn handle(&mut self, gone: Disconnect, _: &mut Self::Context) {
         let Some(entry) = self.streams.get_mut(&gone.stream) else {
             return;
@@ -167,8 +178,7 @@ impl Handler<Disconnect> for Registry {
             if let Some(address) = address {
                 forget_one(&mut self.addresses, address);
             }
-            entry.routed += 1;
-            entry.address.do_send(gone);
+            entry.tell(gone);
         }
         if self.clients == 0 {
             for waiting in self.shutting_down.iter_mut().flat_map(|waiting| waiting.drain(..)) {
@@ -186,7 +196,7 @@ impl Handler<Broadcast> for Registry {
         if broadcast.events.iter().any(|event| event.data().len() > limit) {
             return Box::pin(async move { Err(PublishError::TooLarge { limit }) });
         }
-        let published = self.entry(&broadcast.stream.clone(), ctx).route(broadcast);
+        let published = self.entry(&broadcast.stream.clone(), ctx).ask(broadcast);
         Box::pin(async move { published.await.unwrap_or(Err(PublishError::Unavailable)) })
     }
 }
@@ -195,7 +205,7 @@ impl Handler<SendToClient> for Registry {
     type Result = ResponseFuture<Result<(), SendToClientError>>;
 
     fn handle(&mut self, message: SendToClient, _: &mut Self::Context) -> Self::Result {
-        let sent = self.streams.get_mut(&message.stream).map(|entry| entry.route(message));
+        let sent = self.streams.get_mut(&message.stream).map(|entry| entry.ask(message));
         Box::pin(async move {
             let sent = sent.ok_or(SendToClientError::Unknown)?;
             sent.await.unwrap_or(Err(SendToClientError::Unavailable))
@@ -207,7 +217,7 @@ impl Handler<NextChunk> for Registry {
     type Result = ResponseFuture<Option<Chunk>>;
 
     fn handle(&mut self, question: NextChunk, _: &mut Self::Context) -> Self::Result {
-        let chunk = self.streams.get_mut(&question.stream).map(|entry| entry.route(question));
+        let chunk = self.streams.get_mut(&question.stream).map(|entry| entry.ask(question));
         Box::pin(async move { chunk?.await.ok().flatten() })
     }
 }
@@ -216,7 +226,7 @@ impl Handler<Inspect> for Registry {
     type Result = ResponseFuture<Option<SnapshotView>>;
 
     fn handle(&mut self, question: Inspect, _: &mut Self::Context) -> Self::Result {
-        let view = self.streams.get_mut(&question.0).map(|entry| entry.route(question));
+        let view = self.streams.get_mut(&question.0).map(|entry| entry.ask(question));
         Box::pin(async move { view?.await.ok().flatten() })
     }
 }

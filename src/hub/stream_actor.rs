@@ -305,3 +305,6 @@ impl Handler<Retire> for StreamActor {
         ctx.stop();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,119 @@
+//! What becomes of a stream whose actor has panicked.
+
+use std::{future::poll_fn, pin::Pin};
+
+use actix::{Actor, Arbiter, Handler, Message};
+use actix_web::body::MessageBody;
+
+use super::StreamActor;
+use crate::{
+    DatabaseUrl, Hub, HubConfig, NewEvent, PublishError, Store, StreamKey,
+    hub::{registry::Registry, subscriber::SubscriberBody},
+    sse::Cursor,
+};
+
+/// Makes the actor of a stream panic.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Panic(StreamKey);
+
+impl Handler<Panic> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, panic: Panic, ctx: &mut Self::Context) {
+        // Not `send`: a message whose answer nobody waits for any more is thrown away.
+        self.entry(&panic.0.clone(), ctx).tell(panic);
+    }
+}
+
+impl Handler<Panic> for StreamActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Panic, _: &mut <Self as Actor>::Context) {
+        panic!("on purpose");
+    }
+}
+
+struct Setup {
+    hub: Hub,
+    stream: StreamKey,
+    _folder: tempfile::TempDir,
+}
+
+impl Setup {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&DatabaseUrl::file(folder.path().join("test.db"))).unwrap();
+        let hub = Hub::start(&Arbiter::current(), store, HubConfig::default());
+        Self { hub, stream: "debate/d1".parse().unwrap(), _folder: folder }
+    }
+
+    async fn publish(&self) -> Result<u64, PublishError> {
+        let event = NewEvent::new("note", &serde_json::json!({})).unwrap();
+        self.hub.publish(&self.stream, event).await.map(|id| id.unwrap().seq)
+    }
+
+    async fn follow(&self, cursor: Cursor) -> SubscriberBody {
+        self.hub.subscribe(&self.stream, cursor, None).await.unwrap().unwrap()
+    }
+}
+
+/// The rest of a response, up to its end or to the first `stop`.
+async fn read(body: &mut SubscriberBody, stop: &str) -> String {
+    let mut text = String::new();
+    while !text.contains(stop) {
+        match poll_fn(|cx| Pin::new(&mut *body).poll_next(cx)).await {
+            Some(Ok(bytes)) => text.push_str(std::str::from_utf8(&bytes).unwrap()),
+            None => return text + "<end>",
+        }
+    }
+    text
+}
+
+#[actix::test]
+async fn a_stream_whose_actor_panics_sends_its_subscribers_away_and_is_rebuilt() {
+    let setup = Setup::new();
+    assert_eq!(setup.publish().await, Ok(1));
+    let mut body = setup.follow(Cursor::Now).await;
+    assert!(read(&mut body, "snapshot").await.contains("event: snapshot"));
+
+    setup.hub.registry().send(Panic(setup.stream.clone())).await.unwrap();
+    assert_eq!(read(&mut body, "no such text").await, "<end>", "it would be deaf");
+    drop(body);
+
+    assert_eq!(setup.publish().await, Ok(2), "the stream goes on where it was");
+    let text = read(&mut setup.follow(Cursor::Earliest).await, "snapshot").await;
+    assert_eq!(text.matches("event: note").count(), 2);
+    assert_eq!(setup.hub.stats().await.debates.clients, 0);
+}
+
+#[actix::test]
+async fn a_publish_that_an_actor_takes_with_it_is_answered() {
+    let setup = Setup::new();
+    setup.publish().await.unwrap();
+    let panic = setup.hub.registry().send(Panic(setup.stream.clone()));
+    let (_, lost) = tokio::join!(panic, setup.publish());
+    assert_eq!(lost, Err(PublishError::Unavailable));
+    assert_eq!(setup.publish().await, Ok(2));
+}
+
+#[actix::test]
+async fn a_registry_that_panics_is_noticed() {
+    struct Crash;
+    impl Message for Crash {
+        type Result = ();
+    }
+    impl Handler<Crash> for Registry {
+        type Result = ();
+
+        fn handle(&mut self, _: Crash, _: &mut Self::Context) {
+            panic!("on purpose");
+        }
+    }
+    let setup = Setup::new();
+    assert!(setup.hub.is_alive().await);
+    assert!(setup.hub.registry().send(Crash).await.is_err());
+    setup.hub.lost().await;
+    assert!(!setup.hub.is_ready().await);
+    assert_eq!(setup.publish().await, Err(PublishError::Unavailable));
+}
