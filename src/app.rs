@@ -50,7 +50,7 @@ pub(crate) struct Application {
 pub(crate) enum StartError {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}")]
     Listen { address: SocketAddr, source: io::Error },
 }
 

@@ -45,7 +45,7 @@ pub(crate) const MAX_NAME_LEN: usize = 64;
 /// # Ok::<_, serde_json::Error>(())
 /// ```
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an event, as in {\"type\": \"note\", \"data\": {}}")]
 pub struct NewEvent {
     /// The event's name, as `EventSource` listeners know it.
     #[serde(rename = "type")]

@@ -131,7 +131,7 @@ where
     F: Handler<Args, Output: Responder + 'static>,
     Args: FromRequest + 'static,
 {
-    resource(path, "GET", [web::get().to(handler)])
+    resource(path, "GET, HEAD", [web::get().to(handler.clone()), web::head().to(handler)])
 }
 
 fn post<F, Args>(path: &str, handler: F) -> Resource

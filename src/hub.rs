@@ -15,7 +15,14 @@ mod stream_actor;
 mod stream_state;
 mod subscriber;
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use actix::{Actor, Addr, ArbiterHandle, Message};
 use uuid::Uuid;
@@ -103,6 +110,7 @@ impl Hub {
             clock,
             next_chunk: registry.clone().recipient(),
             disconnect: registry.clone().recipient(),
+            is_shutting_down: AtomicBool::new(false),
         });
         Self { registry, surroundings, store }
     }
@@ -203,14 +211,16 @@ impl Hub {
         }
     }
 
-    /// Whether the registry and the store answer.
+    /// Whether new clients are welcome: the registry and the store answer, and no shutdown has begun.
     pub async fn is_ready(&self) -> bool {
-        self.is_alive().await && self.store.ping().await.is_ok()
+        let is_shutting_down = self.surroundings.is_shutting_down.load(Ordering::Relaxed);
+        !is_shutting_down && self.is_alive().await && self.store.ping().await.is_ok()
     }
 
     /// Ends every connection within `spread`, each with a retry time of its own, and takes no new ones.
     /// Publishes go on being answered. Returns when the last connection has ended.
     pub async fn shutdown(&self, spread: Duration) {
+        self.surroundings.is_shutting_down.store(true, Ordering::Relaxed);
         self.ask(Shutdown { spread }).await;
     }
 

@@ -47,13 +47,15 @@ pub(super) async fn watch(args: WatchArgs) -> anyhow::Result<()> {
                 let mut events = body.eventsource();
                 while let Some(Ok(event)) = events.next().await {
                     retry = event.retry.unwrap_or(retry);
-                    if !event.id.is_empty() {
-                        last_event_id = Some(event.id.clone());
+                    // The parser repeats the last id for events that have none.
+                    let id = Some(&event.id).filter(|id| !id.is_empty());
+                    let new_id = id.filter(|id| last_event_id.as_ref() != Some(*id));
+                    match args.json {
+                        true => write_json(&event, new_id)?,
+                        false => screen.show(&event)?,
                     }
-                    if args.json {
-                        write_json(&event)?
-                    } else {
-                        screen.show(&event)?
+                    if let Some(id) = new_id {
+                        last_event_id = Some(id.clone());
                     }
                     if FINAL_NAMES.contains(&event.event.as_str()) {
                         return Ok(());
@@ -69,10 +71,8 @@ pub(super) async fn watch(args: WatchArgs) -> anyhow::Result<()> {
     }
 }
 
-fn write_json(event: &Event) -> io::Result<()> {
-    let data =
-        serde_json::from_str(&event.data).unwrap_or_else(|_| Value::from(event.data.as_str()));
-    let id = (!event.id.is_empty()).then_some(&event.id);
+fn write_json(event: &Event, id: Option<&String>) -> io::Result<()> {
+    let data = serde_json::from_str(&event.data).unwrap_or_else(|_| Value::from(&*event.data));
     writeln!(io::stdout(), "{}", json!({ "id": id, "type": event.event, "data": data }))
 }
 

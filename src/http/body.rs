@@ -64,13 +64,20 @@ pub(super) fn parse<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, ApiError
         });
     parsed.map_err(|(path, error)| {
         if error.is_data() {
-            let dot = if path.starts_with(['.', '[']) { "" } else { "." };
-            let path = format!("${dot}{path}");
-            ApiError::invalid_event(format!("{}: {error}", path.trim_end_matches('.')))
-        } else {
-            ApiError::bad_request("invalid_json", format!("the body is no JSON: {error}"))
+            let path = if path.starts_with(['.', '[']) { path } else { format!(".{path}") };
+            let path = path.trim_end_matches('.');
+            return ApiError::invalid_event(format!("${path}: {}", reason(&error)));
         }
+        let (line, column) = (error.line(), error.column());
+        let message = format!("the body is no JSON: line {line}, column {column}");
+        ApiError::bad_request("invalid_json", message)
     })
+}
+
+/// What is wrong, without serde_json's own account of where.
+fn reason(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    message.split(" at line ").next().unwrap_or_default().to_owned()
 }
 
 fn declared_length(headers: &HeaderMap) -> Option<u64> {

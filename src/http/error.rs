@@ -192,16 +192,11 @@ impl From<SendToClientError> for ApiError {
 
 impl From<ControlError> for ApiError {
     fn from(error: ControlError) -> Self {
-        let code = match &error {
-            ControlError::Running => "already_running",
-            ControlError::NotRunning => "not_running",
-            ControlError::Publish(_) => "not_published",
-        };
+        let message = error.to_string();
         match error {
+            ControlError::Running => Self::new(StatusCode::CONFLICT, "already_running", message),
+            ControlError::NotRunning => Self::new(StatusCode::CONFLICT, "not_running", message),
             ControlError::Publish(error) => error.into(),
-            ControlError::Running | ControlError::NotRunning => {
-                Self::new(StatusCode::CONFLICT, code, error.to_string())
-            }
         }
     }
 }

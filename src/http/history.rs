@@ -74,9 +74,10 @@ pub(super) async fn page(
 
 /// Reads a query strictly: an unknown, repeated or malformed parameter is an error.
 pub(super) fn query<T: serde::de::DeserializeOwned>(request: &HttpRequest) -> Result<T, ApiError> {
-    Query::<T>::from_query(request.query_string())
-        .map(Query::into_inner)
-        .map_err(|error| ApiError::bad_request("invalid_query", error.to_string()))
+    Query::<T>::from_query(request.query_string()).map(Query::into_inner).map_err(|_| {
+        let message = "the query has a parameter that is unknown, repeated or malformed";
+        ApiError::bad_request("invalid_query", message)
+    })
 }
 
 /// A page's length, within its bounds.

@@ -3,10 +3,15 @@
 use std::collections::HashMap;
 
 use actix_web::{
-    HttpRequest, HttpResponse, HttpResponseBuilder,
-    http::header::{self, ContentEncoding, HeaderName},
+    HttpRequest, HttpResponse,
+    body::MessageBody,
+    http::{
+        ConnectionType, Version,
+        header::{self, ContentEncoding, HeaderName},
+    },
     web::{Data, Query},
 };
+use bytes::Bytes;
 
 use super::{ApiState, error::ApiError, target::Target};
 use crate::sse::{Cursor, Frames};
@@ -18,34 +23,36 @@ pub(super) async fn follow(
 ) -> Result<HttpResponse, ApiError> {
     let address = request.peer_addr().map(|peer| peer.ip());
     match state.hub.subscribe(&stream, cursor(&request), address).await {
-        Ok(Some(body)) => Ok(event_stream().body(body)),
+        Ok(Some(body)) => Ok(event_stream(&request, body)),
         Ok(None) => Ok(HttpResponse::NoContent().finish()),
         Err(error) => {
             let mut frames = Frames::default();
             frames.retry(state.hub.config().jittered_retry());
-            frames.event(
-                "busy",
-                None,
-                &serde_json::json!({ "message": error.to_string() }).to_string(),
-            );
-            Ok(event_stream().body(bytes::Bytes::from(frames)))
+            let data = serde_json::json!({ "message": error.to_string() });
+            frames.event("busy", None, &data.to_string());
+            Ok(event_stream(&request, Bytes::from(frames)))
         }
     }
 }
 
-pub(super) async fn head(Target(_): Target) -> HttpResponse {
-    event_stream().finish()
+pub(super) async fn head(Target(_): Target, request: HttpRequest) -> HttpResponse {
+    event_stream(&request, Bytes::new())
 }
 
-fn event_stream() -> HttpResponseBuilder {
-    let mut response = HttpResponse::Ok();
-    response
+fn event_stream(request: &HttpRequest, body: impl MessageBody + 'static) -> HttpResponse {
+    let mut response = HttpResponse::Ok()
         .content_type("text/event-stream")
         .insert_header((header::CACHE_CONTROL, "no-cache, no-transform"))
         // nginx would hold events back to fill its buffers.
         .insert_header((HeaderName::from_static("x-accel-buffering"), "no"))
         // An application's own compression would do the same.
-        .insert_header(ContentEncoding::Identity);
+        .insert_header(ContentEncoding::Identity)
+        .body(body);
+    if request.version() < Version::HTTP_11 {
+        // It knows no chunks: the stream ends when the connection does.
+        response.head_mut().no_chunking(true);
+        response.head_mut().set_connection_type(ConnectionType::Close);
+    }
     response
 }
 

@@ -52,6 +52,7 @@ pub(crate) struct Surroundings {
     pub(crate) clock: Clock,
     pub(crate) next_chunk: Recipient<NextChunk>,
     pub(crate) disconnect: Recipient<Disconnect>,
+    pub(crate) is_shutting_down: AtomicBool,
 }
 
 /// One connected `EventSource`.
