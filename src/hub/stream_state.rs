@@ -380,3 +380,6 @@ impl<H> StreamState<H> {
 fn json(data: &impl Serialize) -> String {
     serde_json::to_string(data).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;
