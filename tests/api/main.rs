@@ -13,4 +13,8 @@
 
 mod helpers;
 
+mod bad_input;
+mod control;
+mod history;
+mod restart;
 mod wire;

@@ -212,3 +212,18 @@ pub(crate) async fn post(address: SocketAddr, path: &str, body: &[u8]) -> Answer
     let json = [("Content-Type", "application/json")];
     request(address, "POST", path, &json, body).await
 }
+
+/// Posts JSON; fails if the answer does not come.
+pub(crate) async fn exchange_json(
+    address: SocketAddr,
+    path: &str,
+    body: &Value,
+) -> io::Result<Answer> {
+    let body = body.to_string();
+    let length = body.len();
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
+         Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    );
+    exchange(address, request.as_bytes()).await
+}
