@@ -4,7 +4,10 @@ use std::collections::HashMap;
 
 use actix_web::{
     HttpRequest, HttpResponse, HttpResponseBuilder,
-    http::header::{self, ContentEncoding, HeaderName},
+    http::{
+        ConnectionType, Version,
+        header::{self, ContentEncoding, HeaderName},
+    },
     web::{Data, Query},
 };
 
@@ -18,7 +21,7 @@ pub(super) async fn follow(
 ) -> Result<HttpResponse, ApiError> {
     let address = request.peer_addr().map(|peer| peer.ip());
     match state.hub.subscribe(&stream, cursor(&request), address).await {
-        Ok(Some(body)) => Ok(event_stream().body(body)),
+        Ok(Some(body)) => Ok(framed_for(&request, event_stream().body(body))),
         Ok(None) => Ok(HttpResponse::NoContent().finish()),
         Err(error) => {
             let mut frames = Frames::default();
@@ -46,6 +49,17 @@ fn event_stream() -> HttpResponseBuilder {
         .insert_header((HeaderName::from_static("x-accel-buffering"), "no"))
         // An application's own compression would do the same.
         .insert_header(ContentEncoding::Identity);
+    response
+}
+
+/// HTTP/1.0, which nginx speaks to us unless told otherwise, knows no chunks: such a body ends with its
+/// connection.
+fn framed_for(request: &HttpRequest, mut response: HttpResponse) -> HttpResponse {
+    if request.version() < Version::HTTP_11 {
+        let head = response.head_mut();
+        head.no_chunking(true);
+        head.set_connection_type(ConnectionType::Close);
+    }
     response
 }
 
