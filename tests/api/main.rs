@@ -13,8 +13,11 @@
 
 mod helpers;
 
+mod actors;
 mod bad_input;
 mod control;
 mod history;
+mod publish;
 mod restart;
+mod vocabulary;
 mod wire;
