@@ -71,10 +71,7 @@ impl Handler<TransitionPhase> for DebateOrchestrator {
         TransitionPhase(phase): TransitionPhase,
         _: &mut Self::Context,
     ) -> Self::Result {
-        let transition = debate::PhaseTransition {
-            phase: phase.into(),
-            timestamp: 7.into(),
-        };
+        let transition = debate::PhaseTransition { phase: phase.into(), timestamp: 7.into() };
         self.emit("phase_transition", &transition)
     }
 }
@@ -86,35 +83,17 @@ fn key(text: &str) -> StreamKey {
 #[actix_web::test]
 async fn an_orchestrator_actor_is_answered_with_the_ids_that_its_audience_sees() {
     let server = TestServer::start().await;
-    let orchestrator = DebateOrchestrator {
-        debate: key("debate/d1"),
-        hub: server.hub.registry().clone(),
-    }
-    .start();
+    let orchestrator =
+        DebateOrchestrator { debate: key("debate/d1"), hub: server.hub.registry().clone() }.start();
     // "Open 3 browser tabs with same debate ID": one before, one between, one after.
     let mut tabs = vec![server.follow_live("/api/debates/d1/stream").await];
-    let first = orchestrator
-        .send(TransitionPhase("Opening"))
-        .await
-        .unwrap()
-        .unwrap();
-    tabs.push(
-        server
-            .resume("/api/debates/d1/stream", &first.to_string())
-            .await,
-    );
-    let emit = EmitUtterance {
-        speaker: "Pro",
-        content: "Because.",
-    };
+    let first = orchestrator.send(TransitionPhase("Opening")).await.unwrap().unwrap();
+    tabs.push(server.resume("/api/debates/d1/stream", &first.to_string()).await);
+    let emit = EmitUtterance { speaker: "Pro", content: "Because." };
     let second = orchestrator.send(emit).await.unwrap().unwrap();
     assert_eq!((first.seq, second.seq), (1, 2));
     assert_eq!(first.epoch, second.epoch);
-    tabs.push(
-        server
-            .resume("/api/debates/d1/stream", &first.to_string())
-            .await,
-    );
+    tabs.push(server.resume("/api/debates/d1/stream", &first.to_string()).await);
     for mut tab in tabs {
         let seen = tab.until_seq(2).await.pop().unwrap();
         assert_eq!(seen.id, Some(second.to_string()));
@@ -123,17 +102,10 @@ async fn an_orchestrator_actor_is_answered_with_the_ids_that_its_audience_sees()
             r#"{"id":"u1","timestamp":7,"phase":"Opening","speaker":"Pro","content":"Because."}"#
         );
     }
-    orchestrator
-        .send(TransitionPhase("Closing"))
-        .await
-        .unwrap()
-        .unwrap();
+    orchestrator.send(TransitionPhase("Closing")).await.unwrap().unwrap();
     server
         .hub
-        .publish(
-            &key("debate/d1"),
-            NewEvent::new("complete", &json!({})).unwrap(),
-        )
+        .publish(&key("debate/d1"), NewEvent::new("complete", &json!({})).unwrap())
         .await
         .unwrap();
     let refused = orchestrator.send(TransitionPhase("More")).await.unwrap();
@@ -148,9 +120,7 @@ async fn fifty_clients_of_one_debate_all_see_what_is_broadcast() {
         wires.push(server.follow_live("/api/debates/d1/stream").await);
     }
     assert_eq!(server.hub.client_count(&key("debate/d1")).await, 50);
-    let last = server
-        .publish("/api/debates/d1", json!([phase("a"), phase("b")]))
-        .await;
+    let last = server.publish("/api/debates/d1", json!([phase("a"), phase("b")])).await;
     for wire in &mut wires {
         let events = wire.until_seq(2).await;
         assert_eq!(events.len(), 2);
@@ -168,16 +138,11 @@ async fn stats_count_streams_and_clients_and_return_to_zero() {
         server.follow_live("/api/debates/d1/stream").await,
         server.follow_live("/api/debates/d1/stream").await,
         server.follow_live("/api/debates/d2/stream").await,
-        server
-            .follow_live("/api/conversations/sessions/d1/stream")
-            .await,
+        server.follow_live("/api/conversations/sessions/d1/stream").await,
     ];
     let stats = registry.send(Stats).await.unwrap();
     assert_eq!((stats.debates.count, stats.debates.clients), (2, 3));
-    assert_eq!(
-        (stats.conversations.count, stats.conversations.clients),
-        (1, 1)
-    );
+    assert_eq!((stats.conversations.count, stats.conversations.clients), (1, 1));
     let json = server.get("/api/stats").await.json();
     assert_eq!(json["debates"]["clients"], 3);
     assert_eq!(json["conversations"]["count"], 1);
@@ -230,26 +195,10 @@ async fn one_client_can_be_sent_an_event_by_message() {
 async fn a_broadcast_that_makes_no_sense_cannot_be_made() {
     let event = |name: &str| NewEvent::new(name, &json!({})).unwrap();
     for (stream, events, expected) in [
-        (
-            "debate/d1",
-            vec![],
-            "a publish holds 1 to 100 events, not 0",
-        ),
-        (
-            "debate/d1",
-            vec![event("note"); 101],
-            "a publish holds 1 to 100 events, not 101",
-        ),
-        (
-            "debate/d1",
-            vec![event("phase_transition")],
-            "$.data.phase: is missing",
-        ),
-        (
-            "debate/d1",
-            vec![event("note"), event("utterance")],
-            "event 1: $.data.id: is missing",
-        ),
+        ("debate/d1", vec![], "a publish holds 1 to 100 events, not 0"),
+        ("debate/d1", vec![event("note"); 101], "a publish holds 1 to 100 events, not 101"),
+        ("debate/d1", vec![event("phase_transition")], "$.data.phase: is missing"),
+        ("debate/d1", vec![event("note"), event("utterance")], "event 1: $.data.id: is missing"),
         (
             "debate/d1",
             vec![event("complete"), event("note")],
@@ -291,10 +240,7 @@ async fn a_shutdown_lets_everyone_go_with_a_retry_and_answers_publishes_to_the_l
     for wire in &mut wires {
         wire.to_end().await;
         let retry = wire.text().rsplit_once("retry: ").unwrap().1;
-        assert!(
-            retry.ends_with("\n\n") && retry.len() <= 6,
-            "{retry:?} is the last word"
-        );
+        assert!(retry.ends_with("\n\n") && retry.len() <= 6, "{retry:?} is the last word");
         assert_eq!(wire.end, Some(End::Clean));
     }
     within("the shutdown", shutdown).await.unwrap();
@@ -302,15 +248,9 @@ async fn a_shutdown_lets_everyone_go_with_a_retry_and_answers_publishes_to_the_l
     assert!(id.ends_with("-1"));
 
     let mut late = server.follow("/api/debates/d1/stream").await;
-    assert_eq!(
-        late.head.status, 200,
-        "else an EventSource would not come back"
-    );
+    assert_eq!(late.head.status, 200, "else an EventSource would not come back");
     let events = late.to_end().await;
     assert_eq!(events.len(), 1);
-    assert_eq!(
-        (events[0].name.as_str(), events[0].id.as_ref()),
-        ("busy", None)
-    );
+    assert_eq!((events[0].name.as_str(), events[0].id.as_ref()), ("busy", None));
     assert!(late.text().starts_with("retry: "));
 }

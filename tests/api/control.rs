@@ -145,16 +145,8 @@ async fn a_transcript_is_performed_whole_in_order_and_with_tokens() {
 async fn what_cannot_be_launched_is_refused_and_leaves_the_stream_alone() {
     let server = TestServer::start().await;
     for (body, status, code) in [
-        (
-            json!({"transcript": "Dear diary"}),
-            422,
-            "invalid_transcript",
-        ),
-        (
-            json!({"transcript": {"speakers": []}}),
-            422,
-            "invalid_transcript",
-        ),
+        (json!({"transcript": "Dear diary"}), 422, "invalid_transcript"),
+        (json!({"transcript": {"speakers": []}}), 422, "invalid_transcript"),
         (json!({"transcript": [1]}), 422, "invalid_transcript"),
         (json!({"speed": 0}), 400, "invalid_speed"),
         (json!({"speed": 1001}), 400, "invalid_speed"),
@@ -203,10 +195,7 @@ async fn a_pause_holds_the_tokens_and_a_resume_goes_on_where_it_stopped() {
             assert_eq!(kind.steer(&server, "pause").await, 202, "twice is once");
             assert_eq!(kind.steer(&server, "resume").await, 202);
             let next = wire.next().await;
-            assert_eq!(
-                next.name, kind.resume,
-                "round {round}: nothing between pause and resume"
-            );
+            assert_eq!(next.name, kind.resume, "round {round}: nothing between pause and resume");
             all.push(next);
             let shown = server.get(kind.path).await.json();
             assert_eq!(shown["status"], "live");
@@ -224,17 +213,13 @@ async fn a_pause_holds_the_tokens_and_a_resume_goes_on_where_it_stopped() {
 async fn a_long_pause_lets_nothing_through() {
     let server = TestServer::start().await;
     let mut wire = DEBATE.follow(&server).await;
-    DEBATE
-        .launch(&server, &json!({ "transcript": talk(), "speed": 1000 }))
-        .await;
+    DEBATE.launch(&server, &json!({ "transcript": talk(), "speed": 1000 })).await;
     wire.until("token").await;
     assert_eq!(DEBATE.steer(&server, "pause").await, 202);
     wire.until("pause").await;
     // A hundred markers of our own take much longer than what is left of the talk at this speed.
     for number in 0..100 {
-        server
-            .publish(DEBATE.path, crate::helpers::note(number))
-            .await;
+        server.publish(DEBATE.path, crate::helpers::note(number)).await;
     }
     for _ in 0..100 {
         assert_eq!(wire.next().await.name, "note");
@@ -250,8 +235,7 @@ async fn a_stop_ends_the_performance_and_the_stream() {
         for is_paused in [false, true] {
             let server = TestServer::start().await;
             let mut wire = kind.follow(&server).await;
-            kind.launch(&server, &json!({ "transcript": talk(), "speed": 20 }))
-                .await;
+            kind.launch(&server, &json!({ "transcript": talk(), "speed": 20 })).await;
             wire.until(kind.token).await;
             if is_paused {
                 kind.steer(&server, "pause").await;
@@ -299,13 +283,9 @@ async fn nothing_is_launched_on_a_stream_that_has_ended() {
 async fn a_stream_that_somebody_else_completes_ends_the_performance() {
     let server = TestServer::start().await;
     let mut wire = DEBATE.follow(&server).await;
-    DEBATE
-        .launch(&server, &json!({ "transcript": talk(), "speed": 20 }))
-        .await;
+    DEBATE.launch(&server, &json!({ "transcript": talk(), "speed": 20 })).await;
     wire.until("token").await;
-    server
-        .publish(DEBATE.path, crate::helpers::complete())
-        .await;
+    server.publish(DEBATE.path, crate::helpers::complete()).await;
     assert_eq!(wire.to_end().await.pop().unwrap().name, "complete");
     crate::helpers::eventually("the player to end", || async {
         DEBATE.command(&server, "stop", &json!({})).await.1["error"]["code"] == "not_running"

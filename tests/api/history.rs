@@ -18,20 +18,14 @@ fn notes(from: usize, count: usize) -> Value {
 }
 
 fn seqs(events: &[SseEvent]) -> Vec<u64> {
-    events
-        .iter()
-        .filter(|event| event.is_durable())
-        .filter_map(SseEvent::seq)
-        .collect()
+    events.iter().filter(|event| event.is_durable()).filter_map(SseEvent::seq).collect()
 }
 
 #[actix_web::test]
 async fn a_client_that_reconnects_at_any_event_misses_none_and_sees_none_twice() {
     let server = TestServer::start().await;
     server.publish(STREAM, notes(1, 20)).await;
-    let mut all = server
-        .follow(&format!("{FOLLOW}?lastEventId=earliest"))
-        .await;
+    let mut all = server.follow(&format!("{FOLLOW}?lastEventId=earliest")).await;
     let all = all.until_seq(20).await;
     let all: Vec<_> = all.into_iter().filter(SseEvent::is_durable).collect();
     for (at, last) in all.iter().enumerate() {
@@ -73,11 +67,7 @@ async fn history_survives_a_restart_byte_for_byte() {
     let mut wire = server.resume(FOLLOW, &first).await;
     let after = wire.until("snapshot").await;
     assert_eq!(after[1..], before[1..], "all but the client id");
-    assert!(
-        after[1]
-            .data
-            .contains(r#""n":12345678901234567890123,"n":1.0,"z":1e400"#)
-    );
+    assert!(after[1].data.contains(r#""n":12345678901234567890123,"n":1.0,"z":1e400"#));
     assert_eq!(server.get(&format!("{STREAM}/events")).await.text(), pages);
     let next = server.publish(STREAM, note(3)).await;
     assert_eq!(next, first.replace("-1", "-3"), "ids go on");
@@ -96,9 +86,7 @@ async fn a_late_joiner_gets_a_long_history_in_order_while_live_events_go_on() {
         for batch in 0..STORED / 100 {
             server.publish(STREAM, notes(1 + batch * 100, 100)).await;
         }
-        let mut wire = server
-            .follow(&format!("{FOLLOW}?lastEventId=earliest"))
-            .await;
+        let mut wire = server.follow(&format!("{FOLLOW}?lastEventId=earliest")).await;
         let publish = async {
             for number in 0..LIVE {
                 server.publish(STREAM, note(STORED + 1 + number)).await;
@@ -135,9 +123,7 @@ async fn nobody_who_joins_while_events_are_published_misses_one_or_sees_one_twic
             let mut wire = if joined.is_multiple_of(3) {
                 server.follow(FOLLOW).await
             } else {
-                server
-                    .follow(&format!("{FOLLOW}?lastEventId=earliest"))
-                    .await
+                server.follow(&format!("{FOLLOW}?lastEventId=earliest")).await
             };
             followers.push(actix_web::rt::spawn(async move { wire.to_end().await }));
         }
@@ -151,10 +137,7 @@ async fn nobody_who_joins_while_events_are_published_misses_one_or_sees_one_twic
         let first = seqs[0];
         assert_eq!(seqs, (first..=EVENTS).collect::<Vec<_>>());
         // Without a cursor there is no replay, but nothing is missing after the snapshot.
-        let snapshot = events
-            .iter()
-            .find(|event| event.name == "snapshot")
-            .unwrap();
+        let snapshot = events.iter().find(|event| event.name == "snapshot").unwrap();
         if first > 1 {
             assert_eq!(snapshot.seq(), Some(first - 1));
         }
@@ -171,10 +154,7 @@ async fn concurrent_publishers_are_seen_in_one_order_by_everyone() {
         let mut wire = server.follow_live(FOLLOW).await;
         followers.push(actix_web::rt::spawn(async move {
             let events = wire.until_seq((PUBLISHERS * EACH) as u64).await;
-            events
-                .into_iter()
-                .map(|event| (event.id, event.data))
-                .collect::<Vec<_>>()
+            events.into_iter().map(|event| (event.id, event.data)).collect::<Vec<_>>()
         }));
     }
     let publisher = |publisher: usize| {
@@ -202,10 +182,7 @@ async fn concurrent_publishers_are_seen_in_one_order_by_everyone() {
             .filter(|(_, data)| data.contains(&marker))
             .map(|(id, _)| id.clone().unwrap())
             .collect();
-        assert_eq!(
-            &own, ids,
-            "each publisher's events keep their order and their ids"
-        );
+        assert_eq!(&own, ids, "each publisher's events keep their order and their ids");
     }
 }
 
@@ -246,18 +223,10 @@ async fn streams_are_listed_newest_first_and_paged() {
     let server = TestServer::start().await;
     for number in 1..=5 {
         let data = json!({ "title": format!("Debate {number}") });
-        server
-            .publish(
-                &format!("/api/debates/d{number}"),
-                event("debate_started", data),
-            )
-            .await;
+        server.publish(&format!("/api/debates/d{number}"), event("debate_started", data)).await;
     }
     server
-        .publish(
-            "/api/conversations/sessions/other",
-            event("conversation_started", json!({})),
-        )
+        .publish("/api/conversations/sessions/other", event("conversation_started", json!({})))
         .await;
     let wire = server.follow_live("/api/debates/d4/stream").await;
     let mut path = "/api/debates?limit=2".to_owned();
@@ -301,16 +270,9 @@ async fn the_snapshot_as_json_is_the_snapshot_on_the_wire() {
     let mut wire = server.follow(FOLLOW).await;
     let on_the_wire = wire.until("snapshot").await.pop().unwrap().json();
     let shown = server.get(STREAM).await.json();
-    for field in [
-        "status",
-        "title",
-        "phase",
-        "speaker",
-        "turnCount",
-        "summary",
-        "open",
-        "subscribers",
-    ] {
+    for field in
+        ["status", "title", "phase", "speaker", "turnCount", "summary", "open", "subscribers"]
+    {
         assert_eq!(shown[field], on_the_wire[field], "{field}");
     }
     assert_eq!(shown["speaker"], "Con");
@@ -325,9 +287,7 @@ async fn a_stream_is_shown_after_a_restart_as_it_was_but_for_what_was_being_spok
     let server = TestServer::start().await;
     server.publish(STREAM, phase("Opening")).await;
     server.publish(STREAM, event("pause", json!({}))).await;
-    server
-        .publish(STREAM, crate::helpers::token("Con", "But"))
-        .await;
+    server.publish(STREAM, crate::helpers::token("Con", "But")).await;
     let folder: Arc<_> = server.stop().await;
     let server = TestServer::on(folder).await;
     let shown = server.get(STREAM).await.json();

@@ -24,12 +24,7 @@ async fn one_event_is_answered_with_its_id_and_several_with_theirs() {
     assert_eq!(one.status(), 201);
     let first = one.ids()[0].clone().unwrap();
     assert!(first.ends_with("-1"), "{first}");
-    let several = json!([
-        token("Pro", "a"),
-        utterance("Pro", "a"),
-        token("Pro", "b"),
-        note(1)
-    ]);
+    let several = json!([token("Pro", "a"), utterance("Pro", "a"), token("Pro", "b"), note(1)]);
     let several = server.post(EVENTS, &several).await;
     assert_eq!(several.status(), 201);
     let id = |seq| Some(first.replace("-1", &format!("-{seq}")));
@@ -41,18 +36,10 @@ async fn transient_events_are_accepted_and_not_created() {
     let server = TestServer::start().await;
     let mut wire = server.follow_live(FOLLOW).await;
     let asked = json!({ "type": "note", "data": {}, "transient": true });
-    for body in [
-        token("Pro", "a"),
-        json!([token("Pro", "b"), token("Pro", "c")]),
-        asked,
-    ] {
+    for body in [token("Pro", "a"), json!([token("Pro", "b"), token("Pro", "c")]), asked] {
         let answer = server.post(EVENTS, &body).await;
         assert_eq!(answer.status(), 202);
-        assert!(
-            answer.ids().iter().all(Option::is_none),
-            "{}",
-            answer.text()
-        );
+        assert!(answer.ids().iter().all(Option::is_none), "{}", answer.text());
     }
     for name in ["token", "token", "token", "note"] {
         let event = wire.next().await;
@@ -70,12 +57,7 @@ async fn an_array_with_one_bad_event_stores_none_of_it() {
     let mut wire = server.follow_live(FOLLOW).await;
     for (bad, status, code, message) in [
         (phase("x")["data"].clone(), 422, "invalid_event", "$[1]"),
-        (
-            event("utterance", json!({})),
-            422,
-            "invalid_event",
-            "event 1: $.data.id: is missing",
-        ),
+        (event("utterance", json!({})), 422, "invalid_event", "event 1: $.data.id: is missing"),
         (event("gap", json!({})), 400, "reserved_type", "event 1: "),
         (event("a b", json!({})), 400, "invalid_type", "event 1: "),
     ] {
@@ -88,11 +70,7 @@ async fn an_array_with_one_bad_event_stores_none_of_it() {
     assert_eq!(server.post(EVENTS, &after_the_end).await.status(), 422);
     let last = server.publish(STREAM, note(9)).await;
     assert!(last.ends_with("-2"), "nothing else was stored: {last}");
-    assert_eq!(
-        wire.next().await.json(),
-        json!({ "n": 9 }),
-        "and nobody saw it"
-    );
+    assert_eq!(wire.next().await.json(), json!({ "n": 9 }), "and nobody saw it");
 }
 
 #[actix_web::test]
@@ -110,12 +88,7 @@ async fn nothing_is_published_after_the_end() {
     let server = TestServer::start().await;
     server.publish(STREAM, phase("Opening")).await;
     let end = server.publish(STREAM, complete()).await;
-    for body in [
-        note(1),
-        token("Pro", "a"),
-        complete(),
-        json!([note(1), note(2)]),
-    ] {
+    for body in [note(1), token("Pro", "a"), complete(), json!([note(1), note(2)])] {
         let answer = server.post(EVENTS, &body).await;
         assert_eq!(answer.status(), 409, "{body}");
         assert_eq!(answer.code(), "completed");
@@ -123,11 +96,7 @@ async fn nothing_is_published_after_the_end() {
     let history = server.get(EVENTS).await.json();
     assert_eq!(history["events"].as_array().unwrap().len(), 2);
     let server = TestServer::on(server.stop().await).await;
-    assert_eq!(
-        server.post(EVENTS, &note(1)).await.status(),
-        409,
-        "nor after a restart"
-    );
+    assert_eq!(server.post(EVENTS, &note(1)).await.status(), 409, "nor after a restart");
     assert_eq!(server.get(STREAM).await.json()["lastEventId"], json!(end));
 }
 
@@ -140,13 +109,8 @@ async fn publishing_and_completing_at_once_leaves_nothing_after_the_end() {
             let stream = format!("/api/debates/d{round}");
             let events = format!("{stream}/events");
             let mut wire = server.follow_live(&format!("{stream}/stream")).await;
-            let bodies = [
-                note(1),
-                token("Pro", "a"),
-                complete(),
-                note(2),
-                json!([note(3), note(4)]),
-            ];
+            let bodies =
+                [note(1), token("Pro", "a"), complete(), note(2), json!([note(3), note(4)])];
             let answers = join_all(bodies.iter().map(|body| server.post(&events, body))).await;
             let ids = |answer: &crate::helpers::Answer| match answer.status() {
                 201 => answer.ids().into_iter().flatten().collect(),
@@ -181,15 +145,10 @@ async fn a_client_that_stops_in_mid_body_is_timed_out_and_stores_nothing() {
     );
     tcp.write_all(half.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
-    within("the answer", tcp.read_to_end(&mut answer))
-        .await
-        .unwrap();
+    within("the answer", tcp.read_to_end(&mut answer)).await.unwrap();
     let answer = String::from_utf8(answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
-    assert!(
-        answer.contains(r#"{"error":{"code":"timeout","#),
-        "{answer}"
-    );
+    assert!(answer.contains(r#"{"error":{"code":"timeout","#), "{answer}");
     assert_eq!(server.get(STREAM).await.status(), 404);
 }
 
@@ -217,21 +176,13 @@ async fn bodies_are_bounded_before_they_are_read() {
     let text = |bytes: usize| event("note", json!("x".repeat(bytes - 2)));
     assert_eq!(server.post(EVENTS, &text(1000)).await.status(), 201);
     let answer = server.post(EVENTS, &text(1001)).await;
-    assert_eq!(
-        (answer.status(), answer.code().as_str()),
-        (413, "too_large")
-    );
+    assert_eq!((answer.status(), answer.code().as_str()), (413, "too_large"));
     let answer = server.post(EVENTS, &json!([note(1), text(1001)])).await;
     assert_eq!(answer.status(), 413);
 
     // White space counts for the body, not for the event.
     let padded = text(1000).to_string() + &" ".repeat(10_000);
-    assert_eq!(
-        post(server.address, EVENTS, padded.as_bytes())
-            .await
-            .status(),
-        201
-    );
+    assert_eq!(post(server.address, EVENTS, padded.as_bytes()).await.status(), 201);
 
     // Declared too long: refused although nothing of it is ever sent.
     for length in ["10000000000", "117385"] {
@@ -249,13 +200,7 @@ async fn bodies_are_bounded_before_they_are_read() {
     );
     let answer = crate::helpers::exchange(server.address, endless.as_bytes());
     assert_eq!(within("the answer", answer).await.unwrap().status(), 413);
-    assert_eq!(
-        server.get(EVENTS).await.json()["events"]
-            .as_array()
-            .unwrap()
-            .len(),
-        2
-    );
+    assert_eq!(server.get(EVENTS).await.json()["events"].as_array().unwrap().len(), 2);
 }
 
 #[actix_web::test]
@@ -273,14 +218,9 @@ async fn only_json_is_taken() {
         (Some("application/jsonp"), None, 415),
         (Some("application/json"), Some("gzip"), 415),
     ] {
-        let headers = [
-            ("Content-Type", content_type),
-            ("Content-Encoding", encoding),
-        ];
-        let headers: Vec<_> = headers
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, value?)))
-            .collect();
+        let headers = [("Content-Type", content_type), ("Content-Encoding", encoding)];
+        let headers: Vec<_> =
+            headers.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
         let answer = request(server.address, "POST", EVENTS, &headers, body.as_bytes()).await;
         assert_eq!(answer.status(), status, "{headers:?}");
         if status != 201 {
@@ -294,11 +234,7 @@ async fn a_publish_to_one_client_reaches_it_alone_and_is_not_stored() {
     let server = TestServer::start().await;
     for (stream, name, greeting) in [
         ("/api/debates/d1", "note", "connected"),
-        (
-            "/api/conversations/sessions/s1",
-            "note",
-            "connection_established",
-        ),
+        ("/api/conversations/sessions/s1", "note", "connection_established"),
     ] {
         let follow = format!("{stream}/stream");
         let mut chosen = server.follow(&follow).await;
@@ -307,9 +243,7 @@ async fn a_publish_to_one_client_reaches_it_alone_and_is_not_stored() {
         let client = events[0].text("clientId");
         let mut other = server.follow_live(&follow).await;
         let path = format!("{stream}/clients/{client}/events");
-        let answer = server
-            .post(&path, &event(name, json!({ "for": "you" })))
-            .await;
+        let answer = server.post(&path, &event(name, json!({ "for": "you" }))).await;
         assert_eq!(answer.status(), 202, "{}", answer.text());
         let received = chosen.next().await;
         assert_eq!((received.name.as_str(), received.id.clone()), (name, None));
@@ -329,11 +263,7 @@ async fn a_publish_to_one_client_reaches_it_alone_and_is_not_stored() {
     let nobody = "/api/debates/d1/clients/6f1c2b4e-0d3a-4c55-9e1f-7a8b9c0d1e2f/events";
     for (path, body, status) in [
         (nobody, note(1), 404),
-        (
-            "/api/debates/none/clients/6f1c2b4e-0d3a-4c55-9e1f-7a8b9c0d1e2f/events",
-            note(1),
-            404,
-        ),
+        ("/api/debates/none/clients/6f1c2b4e-0d3a-4c55-9e1f-7a8b9c0d1e2f/events", note(1), 404),
         ("/api/debates/d1/clients/me/events", note(1), 400),
         (nobody, complete(), 422),
         (nobody, event("gap", json!({})), 400),

@@ -69,10 +69,7 @@ async fn debate_across(end: impl AsyncFn(&mut Process)) {
     for follower in &followers {
         let follower = follower.as_ref().unwrap();
         follower.assert_saw_everything(last);
-        assert!(
-            follower.durable().eq(&reference),
-            "everyone sees the same events"
-        );
+        assert!(follower.durable().eq(&reference), "everyone sees the same events");
         assert!(follower.connections >= ROUNDS, "it was disconnected");
     }
     for (id, number) in acknowledged.borrow().iter() {

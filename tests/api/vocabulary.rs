@@ -7,42 +7,22 @@ use crate::helpers::{NOW_MS, TestServer, event};
 /// What is published, and whether it is stored.
 fn debate() -> Vec<(&'static str, Value, bool)> {
     vec![
-        (
-            "debate_started",
-            json!({ "title": "Why?", "proposition": "Because" }),
-            true,
-        ),
-        (
-            "phase_transition",
-            json!({ "phase": "Opening", "timestamp": 1 }),
-            true,
-        ),
+        ("debate_started", json!({ "title": "Why?", "proposition": "Because" }), true),
+        ("phase_transition", json!({ "phase": "Opening", "timestamp": 1 }), true),
         ("token", json!({ "speaker": "Pro", "token": " so" }), false),
-        (
-            "token",
-            json!({ "speaker": "Pro", "token": "", "segment": "b" }),
-            false,
-        ),
+        ("token", json!({ "speaker": "Pro", "token": "", "segment": "b" }), false),
         (
             "utterance",
             json!({ "id": "u1", "timestamp": 1.5, "phase": "Opening", "speaker": "Pro",
                 "content": "**So**\n", "more": [null] }),
             true,
         ),
-        (
-            "intervention_response",
-            json!({ "interventionId": "i", "content": "c" }),
-            true,
-        ),
+        ("intervention_response", json!({ "interventionId": "i", "content": "c" }), true),
         ("pause", json!({}), true),
         ("resume", json!({}), true),
         ("error", json!({ "message": "m" }), true),
         ("agent.step:1-b", json!([1, "two", null]), true),
-        (
-            "conversation_started",
-            json!("a debate has no such word, so it may be anything"),
-            true,
-        ),
+        ("conversation_started", json!("a debate has no such word, so it may be anything"), true),
         ("complete", json!({ "winner": null }), true),
     ]
 }
@@ -83,11 +63,7 @@ fn conversation() -> Vec<(&'static str, Value, bool)> {
             true,
         ),
         ("phase_transition", json!({ "x": 1 }), true),
-        (
-            "token",
-            json!({ "durable": "in a conversation it is no word" }),
-            true,
-        ),
+        ("token", json!({ "durable": "in a conversation it is no word" }), true),
         ("conversation_completed", json!({}), true),
     ]
 }
@@ -152,16 +128,8 @@ async fn a_payload_that_its_type_does_not_allow_is_refused_with_the_path_to_what
             "$.data.timestamp: ",
         ),
         debate("utterance", json!([]), "$.data: "),
-        debate(
-            "phase_transition",
-            json!({"phase": 1, "timestamp": 1}),
-            "$.data.phase: ",
-        ),
-        debate(
-            "phase_transition",
-            json!({"phase": "p"}),
-            "$.data.timestamp: is missing",
-        ),
+        debate("phase_transition", json!({"phase": 1, "timestamp": 1}), "$.data.phase: "),
+        debate("phase_transition", json!({"phase": "p"}), "$.data.timestamp: is missing"),
         debate("token", json!({"speaker": "s"}), "$.data.token: is missing"),
         debate("debate_started", json!({}), "$.data.title: is missing"),
         conversation(
@@ -192,16 +160,10 @@ async fn a_payload_that_its_type_does_not_allow_is_refused_with_the_path_to_what
         conversation("conversation_paused", json!(null), "$.data: "),
         conversation("anything", json!([1]), "$.data: "),
     ] {
-        let answer = server
-            .post(&format!("{stream}/events"), &event(name, data.clone()))
-            .await;
+        let answer = server.post(&format!("{stream}/events"), &event(name, data.clone())).await;
         assert_eq!(answer.status(), 422, "{name} {data}");
         assert_eq!(answer.code(), "invalid_event");
-        assert!(
-            answer.message().starts_with(message),
-            "{name} {data}: {}",
-            answer.text()
-        );
+        assert!(answer.message().starts_with(message), "{name} {data}: {}", answer.text());
         assert!(!answer.message().contains(" at line "), "{}", answer.text());
     }
     for stream in ["/api/debates/d1", "/api/conversations/sessions/s1"] {

@@ -58,11 +58,7 @@ async fn a_client_of_an_unknown_stream_is_greeted_and_waits() {
         let mut wire = server.follow(&kind.stream()).await;
         wire.until("snapshot").await;
         kind.assert_transcript("waiting", "", &wire);
-        assert_eq!(
-            server.get(kind.path).await.status(),
-            404,
-            "nothing is stored"
-        );
+        assert_eq!(server.get(kind.path).await.status(), 404, "nothing is stored");
     }
 }
 
@@ -85,12 +81,8 @@ async fn a_client_that_joins_a_live_stream_gets_its_snapshot_and_what_comes() {
         let mut wire = server.follow_live(&kind.stream()).await;
         server.publish(kind.path, (kind.token)("Pro", "One")).await;
         server.publish(kind.path, (kind.token)("Pro", " two")).await;
-        server
-            .publish(kind.path, (kind.utterance)("Pro", "One two"))
-            .await;
-        let id = server
-            .publish(kind.path, event("something.new", json!({ "n": 1.0 })))
-            .await;
+        server.publish(kind.path, (kind.utterance)("Pro", "One two")).await;
+        let id = server.publish(kind.path, event("something.new", json!({ "n": 1.0 }))).await;
         wire.until_seq(3).await;
         kind.assert_transcript("live", &id, &wire);
     }
@@ -102,9 +94,7 @@ async fn a_client_that_resumes_gets_what_it_missed_and_then_the_snapshot() {
         let server = TestServer::start().await;
         let first = server.publish(kind.path, kind.opening.clone()).await;
         for content in ["One", "Two\nlines: \"and\" more"] {
-            server
-                .publish(kind.path, (kind.utterance)("Pro", content))
-                .await;
+            server.publish(kind.path, (kind.utterance)("Pro", content)).await;
         }
         let mut by_header = server.resume(&kind.stream(), &first).await;
         by_header.until("snapshot").await;
@@ -114,9 +104,7 @@ async fn a_client_that_resumes_gets_what_it_missed_and_then_the_snapshot() {
         let mut by_query = server.follow(&query).await;
         by_query.until("snapshot").await;
         // Two follow now, else nothing differs.
-        let text = by_query
-            .text()
-            .replace(r#""subscribers":2"#, r#""subscribers":1"#);
+        let text = by_query.text().replace(r#""subscribers":2"#, r#""subscribers":1"#);
         assert_transcript(&format!("{}_resumes", kind.name), &first, &text);
     }
 }
@@ -151,15 +139,11 @@ async fn a_cursor_that_cannot_be_honoured_is_a_gap_and_then_everything() {
     for kind in kinds() {
         let server = TestServer::start().await;
         let id = server.publish(kind.path, kind.opening.clone()).await;
-        server
-            .publish(kind.path, (kind.utterance)("Pro", "One"))
-            .await;
+        server.publish(kind.path, (kind.utterance)("Pro", "One")).await;
         let ahead = id.replace("-1", "-99");
-        for (name, cursor) in [
-            ("gap_malformed", "42"),
-            ("gap_unknown", "zzzzzzzz-1"),
-            ("gap_ahead", ahead.as_str()),
-        ] {
+        for (name, cursor) in
+            [("gap_malformed", "42"), ("gap_unknown", "zzzzzzzz-1"), ("gap_ahead", ahead.as_str())]
+        {
             let mut wire = server.resume(&kind.stream(), cursor).await;
             wire.until("snapshot").await;
             kind.assert_transcript(name, &id, &wire);
@@ -211,18 +195,15 @@ async fn a_client_that_comes_after_the_end_gets_what_its_cursor_asks_for_and_the
     for kind in kinds() {
         let server = TestServer::start().await;
         let id = server.publish(kind.path, kind.opening.clone()).await;
-        server
-            .publish(kind.path, (kind.utterance)("Pro", "One"))
-            .await;
+        server.publish(kind.path, (kind.utterance)("Pro", "One")).await;
         server.publish(kind.path, kind.end.clone()).await;
 
         let mut late = server.follow(&kind.stream()).await;
         late.to_end().await;
         kind.assert_transcript("late", &id, &late);
 
-        let mut from_the_start = server
-            .follow(&format!("{}?lastEventId=earliest", kind.stream()))
-            .await;
+        let mut from_the_start =
+            server.follow(&format!("{}?lastEventId=earliest", kind.stream())).await;
         from_the_start.to_end().await;
         kind.assert_transcript("late_earliest", &id, &from_the_start);
 
@@ -245,10 +226,7 @@ async fn a_client_that_has_seen_the_end_is_told_to_stay_away() {
         server.publish(kind.path, kind.opening.clone()).await;
         let last = server.publish(kind.path, kind.end.clone()).await;
         let query = format!("{}?lastEventId={last}", kind.stream());
-        for wire in [
-            server.resume(&kind.stream(), &last).await,
-            server.follow(&query).await,
-        ] {
+        for wire in [server.resume(&kind.stream(), &last).await, server.follow(&query).await] {
             assert_eq!(wire.head.status, 204);
             assert_eq!(wire.end, Some(End::Clean));
             assert_eq!(wire.text(), "");
@@ -266,15 +244,10 @@ async fn heartbeats_come_by_themselves_in_the_words_of_each_kind() {
     debate.until("snapshot").await;
     let start = debate.text().len();
     debate.until_text(":heartbeat\n\n:heartbeat\n\n").await;
-    assert!(
-        debate.text()[start..].starts_with(":heartbeat\n\n"),
-        "nothing comes in between"
-    );
+    assert!(debate.text()[start..].starts_with(":heartbeat\n\n"), "nothing comes in between");
     assert_eq!(debate.take_events(), [], "a comment is no event");
 
-    let mut conversation = server
-        .follow_live("/api/conversations/sessions/s1/stream")
-        .await;
+    let mut conversation = server.follow_live("/api/conversations/sessions/s1/stream").await;
     for _ in 0..2 {
         let beat = conversation.next().await;
         assert_eq!(beat.name, "connection_established");
@@ -316,9 +289,7 @@ async fn data_of_any_kind_arrives_as_data_and_moves_no_cursor() {
         "👩‍👩‍👧 \u{202e}rtl",
     ];
     for (seq, text) in (1..).zip(texts) {
-        let id = server
-            .publish("/api/debates/d1", event("note", json!({ "text": text })))
-            .await;
+        let id = server.publish("/api/debates/d1", event("note", json!({ "text": text }))).await;
         let event = wire.next().await;
         assert_eq!((event.name.as_str(), event.seq()), ("note", Some(seq)));
         assert_eq!(event.last_event_id, id);

@@ -14,6 +14,13 @@ struct Story {
     epoch: Epoch,
 }
 
+/// Events that are stored and not yet published.
+struct Committed {
+    events: Vec<Event>,
+    ids: Vec<Option<EventId>>,
+    snapshot: Option<Snapshot>,
+}
+
 fn event(name: &str, data: &str) -> Event {
     let new = NewEvent {
         name: name.into(),
@@ -40,11 +47,8 @@ fn words(bytes: &[u8]) -> Vec<String> {
     let frames = text.split_terminator("\n\n");
     frames
         .map(|frame| {
-            let field = |name: &str| {
-                frame
-                    .lines()
-                    .find_map(|line| line.strip_prefix(&format!("{name}: ")))
-            };
+            let field =
+                |name: &str| frame.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")));
             let Some(name) = field("event") else {
                 return field("retry").map_or("?", |_| "retry").to_owned();
             };
@@ -56,11 +60,7 @@ fn words(bytes: &[u8]) -> Vec<String> {
                 _ => None,
             };
             let seq = field("id").and_then(|id| id.split_once('-').map(|(_, seq)| seq));
-            [Some(name), said, seq]
-                .into_iter()
-                .flatten()
-                .collect::<Vec<_>>()
-                .join(" ")
+            [Some(name), said, seq].into_iter().flatten().collect::<Vec<_>>().join(" ")
         })
         .collect()
 }
@@ -95,10 +95,7 @@ impl Story {
     }
 
     fn id(&self, seq: u64) -> EventId {
-        EventId {
-            epoch: self.epoch,
-            seq,
-        }
+        EventId { epoch: self.epoch, seq }
     }
 
     fn with_notes(mut self, count: usize) -> Self {
@@ -108,27 +105,32 @@ impl Story {
         self
     }
 
-    /// Stores the durable events; they are not yet published.
-    fn commit(&mut self, events: &[Event]) -> Option<Appended> {
-        let first = self.id(self.stored.len() as u64 + 1);
-        let durable: Vec<_> = events
-            .iter()
-            .filter(|event| !event.is_transient())
-            .collect();
-        for event in &durable {
+    /// Stores the durable events and gives them their ids; they are not yet published.
+    fn commit(&mut self, events: &[Event]) -> Committed {
+        let mut ids = Vec::new();
+        for event in events {
+            if event.is_transient() {
+                ids.push(None);
+                continue;
+            }
             let change = self.state.vocabulary().change(event.name(), event.data());
             self.snapshot.apply(&change);
-            self.stored.push((*event).clone());
+            self.stored.push(event.clone());
+            ids.push(Some(self.id(self.stored.len() as u64)));
         }
-        (!durable.is_empty()).then(|| Appended {
-            first,
-            snapshot: self.snapshot.clone(),
-        })
+        let snapshot = ids.iter().any(Option::is_some).then(|| self.snapshot.clone());
+        Committed { events: events.to_vec(), ids, snapshot }
+    }
+
+    fn release(&mut self, committed: Committed) -> Delivery {
+        let Committed { events, ids, snapshot } = committed;
+        let events: Vec<_> = events.iter().zip(ids).collect();
+        self.state.publish(&events, snapshot)
     }
 
     fn publish(&mut self, events: &[Event]) -> Delivery {
-        let appended = self.commit(events);
-        self.state.publish(events.iter(), appended)
+        let committed = self.commit(events);
+        self.release(committed)
     }
 
     /// Joins with this cursor; `None`: it was told to stay away.
@@ -181,12 +183,7 @@ fn notes(range: RangeInclusive<u64>) -> Vec<String> {
 #[test]
 fn every_cursor_is_caught_up_from_the_ring_and_from_the_store_alike() {
     let whole = Story::new(100).with_notes(7);
-    let after = |seq| {
-        Cursor::After(EventId {
-            seq,
-            epoch: "k3v9x2a7".parse().unwrap(),
-        })
-    };
+    let after = |seq| Cursor::After(EventId { seq, epoch: "k3v9x2a7".parse().unwrap() });
     let foreign = Cursor::After("zzzzzzzz-3".parse().unwrap());
     for (cursor, head, first) in [
         (Cursor::Now, vec![], 8),
@@ -206,33 +203,20 @@ fn every_cursor_is_caught_up_from_the_ring_and_from_the_store_alike() {
             whole.restarted(100),
         ] {
             let greeting = [vec!["retry", "connected"], head.clone()].concat();
-            assert_eq!(
-                story.join(SUBSCRIBER, cursor).unwrap(),
-                greeting,
-                "{cursor:?}"
-            );
+            assert_eq!(story.join(SUBSCRIBER, cursor).unwrap(), greeting, "{cursor:?}");
             assert!(!story.state.is_live(SUBSCRIBER));
             let (seen, then) = story.catch_up(SUBSCRIBER);
             let expected = [notes(first..=7), vec!["snapshot live 7".into()]].concat();
             assert_eq!((seen, then), (expected, Then::Live), "{cursor:?}");
             assert!(story.state.is_live(SUBSCRIBER));
-            assert_eq!(
-                story.state.next(SUBSCRIBER),
-                None,
-                "it asks for nothing more"
-            );
+            assert_eq!(story.state.next(SUBSCRIBER), None, "it asks for nothing more");
         }
     }
 }
 
 #[test]
 fn a_completed_stream_ends_after_what_the_cursor_asks_for() {
-    let after = |seq| {
-        Cursor::After(EventId {
-            seq,
-            epoch: "k3v9x2a7".parse().unwrap(),
-        })
-    };
+    let after = |seq| Cursor::After(EventId { seq, epoch: "k3v9x2a7".parse().unwrap() });
     for (cursor, first) in [
         (Cursor::Now, 4),
         (Cursor::Earliest, 1),
@@ -249,10 +233,7 @@ fn a_completed_stream_ends_after_what_the_cursor_asks_for() {
             let end = ["snapshot completed 3", "complete 4"].map(str::to_owned);
             let expected = [notes(first..=3), end.to_vec()].concat();
             assert_eq!((seen, then), (expected, Then::End), "{cursor:?}");
-            assert!(
-                !story.state.is_live(SUBSCRIBER),
-                "nothing more is delivered"
-            );
+            assert!(!story.state.is_live(SUBSCRIBER), "nothing more is delivered");
         }
     }
     let mut story = Story::new(100).with_notes(3);
@@ -297,11 +278,7 @@ fn an_event_published_between_two_chunks_is_neither_lost_nor_doubled() {
                 seen.extend(words(&chunk.bytes));
             }
             seen.retain(|frame| frame.starts_with("note"));
-            assert_eq!(
-                seen,
-                notes(1..=6),
-                "published after {published_after} chunks"
-            );
+            assert_eq!(seen, notes(1..=6), "published after {published_after} chunks");
         }
     }
 }
@@ -315,23 +292,23 @@ fn what_is_committed_but_not_yet_published_is_left_to_the_publish() {
     };
     // The store has the event; its answer has not come.
     let fourth = event("note", "{}");
-    let appended = story.commit(std::slice::from_ref(&fourth));
+    let committed = story.commit(std::slice::from_ref(&fourth));
     let page = story.stored(cursor.seq + 1..=10);
     assert_eq!(page.len(), 4);
     let chunk = story.state.page(SUBSCRIBER, page).unwrap();
     let expected = [notes(1..=3), vec!["snapshot live 3".into()]].concat();
     assert_eq!((words(&chunk.bytes), chunk.then), (expected, Then::Live));
-    let delivery = story.state.publish(std::iter::once(&fourth), appended);
+    let delivery = story.release(committed);
     assert_eq!(words(&delivery.bytes), notes(4..=4));
 
     // So too for the event that ends the stream.
     let mut story = Story::new(100).with_notes(3).restarted(100);
     story.join(SUBSCRIBER, Cursor::Earliest).unwrap();
     let end = event("complete", "{}");
-    let appended = story.commit(std::slice::from_ref(&end));
+    let committed = story.commit(std::slice::from_ref(&end));
     let chunk = story.state.page(SUBSCRIBER, story.stored(1..=10)).unwrap();
     assert_eq!(chunk.then, Then::Live);
-    let delivery = story.state.publish(std::iter::once(&end), appended);
+    let delivery = story.release(committed);
     assert!(delivery.is_final);
     assert_eq!(words(&delivery.bytes), ["complete 4"]);
 }
@@ -346,10 +323,7 @@ fn a_subscriber_that_falls_behind_goes_on_where_its_mailbox_ends() {
         assert_eq!(words(&taken.bytes), notes(3..=4));
         let refused = story.publish(&[token("x"), event("note", "{}"), token("y")]);
         assert_eq!(refused.after, 4);
-        assert_eq!(
-            story.state.fall_behind(SUBSCRIBER, refused.after),
-            Some(&"a")
-        );
+        assert_eq!(story.state.fall_behind(SUBSCRIBER, refused.after), Some(&"a"));
         assert_eq!(story.state.live().count(), 0, "it is passed by");
         story.publish(&[event("note", "{}"), token("z")]);
         let (seen, then) = story.catch_up(SUBSCRIBER);
@@ -357,11 +331,7 @@ fn a_subscriber_that_falls_behind_goes_on_where_its_mailbox_ends() {
         assert_eq!((seen, then), (expected, Then::Live), "ring of {ring}");
         let open = &story.state.view().open;
         assert_eq!(open.len(), 1);
-        assert_eq!(
-            open.first().unwrap().text,
-            "xyz",
-            "its tokens are in the snapshot"
-        );
+        assert_eq!(open.first().unwrap().text, "xyz", "its tokens are in the snapshot");
     }
 }
 
@@ -377,11 +347,7 @@ fn one_that_is_behind_when_the_stream_completes_gets_all_of_it_and_the_end() {
         assert!(end.is_final);
         let (seen, then) = story.catch_up(SUBSCRIBER);
         let end = ["snapshot completed 4", "complete 5"].map(str::to_owned);
-        assert_eq!(
-            seen,
-            [notes(3..=4), end.to_vec()].concat(),
-            "ring of {ring}"
-        );
+        assert_eq!(seen, [notes(3..=4), end.to_vec()].concat(), "ring of {ring}");
         assert_eq!(then, Then::End);
     }
 }
@@ -390,16 +356,7 @@ fn one_that_is_behind_when_the_stream_completes_gets_all_of_it_and_the_end() {
 fn what_the_store_no_longer_has_is_a_gap_and_what_follows_is_replayed() {
     // (what the store still has, what is seen)
     for (has, expected) in [
-        (
-            4..=6,
-            vec![
-                "gap expired 3",
-                "note 4",
-                "note 5",
-                "note 6",
-                "snapshot live 6",
-            ],
-        ),
+        (4..=6, vec!["gap expired 3", "note 4", "note 5", "note 6", "snapshot live 6"]),
         (1..=0, vec!["gap expired 6", "snapshot live 6"]),
     ] {
         let mut story = Story::new(100).with_notes(6).restarted(100);
@@ -421,9 +378,7 @@ fn chunks_are_small_but_never_empty() {
     let mut story = Story::new(1000);
     let large = format!("\"{}\"", "x".repeat(CHUNK_BYTES));
     let small = format!("\"{}\"", "x".repeat(CHUNK_BYTES / 5));
-    for data in [
-        &large, &small, &small, &small, &small, &small, &large, &large,
-    ] {
+    for data in [&large, &small, &small, &small, &small, &small, &large, &large] {
         story.publish(&[event("note", data)]);
     }
     story.join(SUBSCRIBER, Cursor::Earliest).unwrap();
@@ -444,10 +399,7 @@ fn chunks_are_small_but_never_empty() {
 fn tokens_have_no_id_and_do_not_move_the_tail() {
     let mut story = Story::new(100).with_notes(1);
     let delivery = story.publish(&[token("a"), utterance("a"), token("b")]);
-    assert_eq!(
-        words(&delivery.bytes),
-        ["token a", "utterance 2", "token b"]
-    );
+    assert_eq!(words(&delivery.bytes), ["token a", "utterance 2", "token b"]);
     assert_eq!((delivery.is_durable, delivery.after), (true, 1));
     let delivery = story.publish(&[token("c")]);
     assert_eq!((delivery.is_durable, delivery.after), (false, 2));
@@ -488,4 +440,35 @@ fn one_that_has_left_gets_nothing_and_counts_for_nothing() {
     assert_eq!(story.state.fall_behind(SUBSCRIBER, 0), None);
     story.state.leave(other);
     assert_eq!(story.state.subscriber_count(), 0);
+}
+
+#[test]
+fn whoever_is_live_reads_what_another_node_has_stored() {
+    for (stored_elsewhere, expected) in [
+        (0, vec![]),
+        (1, vec!["note 4", "note 5", "snapshot live 5"]),
+        (3, vec!["note 4", "note 5", "note 6", "note 7", "snapshot live 7"]),
+    ] {
+        let mut story = Story::new(100).with_notes(3);
+        story.join(SUBSCRIBER, Cursor::Now).unwrap();
+        story.catch_up(SUBSCRIBER);
+        for _ in 0..stored_elsewhere {
+            story.commit(&[event("note", "{}")]);
+        }
+        let ours = story.commit(&[event("note", "{}")]);
+        let first = ours.ids.first().unwrap().unwrap();
+        let live = story.state.overtaken_by(first);
+        assert_eq!(live.is_empty(), stored_elsewhere == 0);
+        let delivery = story.release(ours);
+        if stored_elsewhere == 0 {
+            assert!(story.state.is_live(SUBSCRIBER));
+            assert_eq!(words(&delivery.bytes), ["note 4"]);
+        } else {
+            let (seen, then) = story.catch_up(SUBSCRIBER);
+            assert_eq!(
+                (seen, then),
+                (expected.iter().map(|s| s.to_string()).collect(), Then::Live)
+            );
+        }
+    }
 }

@@ -7,10 +7,7 @@ pub(crate) fn event(name: &str, data: Value) -> Value {
 }
 
 pub(crate) fn phase(phase: &str) -> Value {
-    event(
-        "phase_transition",
-        json!({ "phase": phase, "timestamp": 1 }),
-    )
+    event("phase_transition", json!({ "phase": phase, "timestamp": 1 }))
 }
 
 pub(crate) fn utterance(speaker: &str, content: &str) -> Value {

@@ -38,10 +38,7 @@ impl Follower {
         };
         if tokio::time::timeout(2 * DEADLINE, ended).await.is_err() {
             let seen = self.seen.len();
-            panic!(
-                "no end: {} at {:?} after {seen} events",
-                self.path, self.last_event_id
-            );
+            panic!("no end: {} at {:?} after {seen} events", self.path, self.last_event_id);
         }
         self
     }

@@ -20,10 +20,7 @@ pub(crate) struct Head {
 
 impl Head {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(header, _)| header == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str())
     }
 }
 
@@ -73,12 +70,8 @@ impl Answer {
     #[track_caller]
     pub(crate) fn ids(&self) -> Vec<Option<String>> {
         let json = self.json();
-        let ids = json["ids"]
-            .as_array()
-            .unwrap_or_else(|| panic!("no ids in {}", self.text()));
-        ids.iter()
-            .map(|id| id.as_str().map(str::to_owned))
-            .collect()
+        let ids = json["ids"].as_array().unwrap_or_else(|| panic!("no ids in {}", self.text()));
+        ids.iter().map(|id| id.as_str().map(str::to_owned)).collect()
     }
 }
 
@@ -105,11 +98,7 @@ pub(super) async fn read_head(tcp: &mut TcpStream) -> io::Result<(Head, Vec<u8>)
         .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
         .collect();
     headers.sort();
-    let head = Head {
-        version: version.to_owned(),
-        status,
-        headers,
-    };
+    let head = Head { version: version.to_owned(), status, headers };
     Ok((head, rest))
 }
 
@@ -170,15 +159,10 @@ fn parse(bytes: &[u8], is_end: bool, is_head: bool) -> io::Result<Option<Answer>
     };
     let body = &bytes[end + 4..];
     let has_body = !is_head && head.status != 204 && head.status != 304;
-    let length = head
-        .header("content-length")
-        .and_then(|length| length.parse().ok());
+    let length = head.header("content-length").and_then(|length| length.parse().ok());
     let length = if has_body { length } else { Some(0) };
     let is_whole = length.map_or(is_end, |length: usize| body.len() >= length);
-    Ok(is_whole.then(|| Answer {
-        head,
-        body: body.to_vec(),
-    }))
+    Ok(is_whole.then(|| Answer { head, body: body.to_vec() }))
 }
 
 /// Any request, its head as it is written here.

@@ -20,11 +20,7 @@ pub(crate) fn clearside(args: &[&str]) -> Command {
             command.env_remove(name);
         }
     }
-    command
-        .args(args)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
@@ -51,9 +47,7 @@ impl Process {
         let reader = std::thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(read @ 1..) = pipe.read(&mut buffer) {
-                sink.lock()
-                    .unwrap()
-                    .push_str(&String::from_utf8_lossy(&buffer[..read]));
+                sink.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..read]));
             }
         });
         let line = tokio::task::spawn_blocking(move || {
@@ -66,21 +60,14 @@ impl Process {
             .strip_prefix("listening on http://")
             .and_then(|address| address.parse().ok())
             .unwrap_or_else(|| panic!("{line:?}; {}", stderr.lock().unwrap()));
-        Self {
-            child,
-            address,
-            stderr,
-            reader: Some(reader),
-        }
+        Self { child, address, stderr, reader: Some(reader) }
     }
 
     /// Sends a signal, by name.
     pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id();
-        let status = Command::new("sh")
-            .args(["-c", &format!("kill -{name} {pid}")])
-            .status()
-            .unwrap();
+        let status =
+            Command::new("sh").args(["-c", &format!("kill -{name} {pid}")]).status().unwrap();
         assert!(status.success());
     }
 
@@ -143,8 +130,5 @@ pub(crate) async fn run_with_input(mut command: Command, input: &str) -> Output 
         }
         child.wait_with_output().unwrap()
     });
-    tokio::time::timeout(DEADLINE, child)
-        .await
-        .expect("the program ends")
-        .unwrap()
+    tokio::time::timeout(DEADLINE, child).await.expect("the program ends").unwrap()
 }

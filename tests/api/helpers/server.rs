@@ -48,14 +48,7 @@ impl TestServer {
             actix_web::rt::System::new().block_on(serve(settings, started));
         });
         let (hub, players, address, handle) = start.await.expect("the server has started");
-        Self {
-            hub,
-            players,
-            address,
-            folder,
-            handle,
-            thread: Some(thread),
-        }
+        Self { hub, players, address, folder, handle, thread: Some(thread) }
     }
 
     /// A fresh server on the database of one that has been stopped.
@@ -106,11 +99,7 @@ impl TestServer {
         let address = self.address;
         async move {
             let answer = post(address, &path, body.to_string().as_bytes()).await;
-            assert!(
-                matches!(answer.status(), 201 | 202),
-                "{body}: {}",
-                answer.text()
-            );
+            assert!(matches!(answer.status(), 201 | 202), "{body}: {}", answer.text());
             answer.ids().pop().flatten().unwrap_or_default()
         }
     }
@@ -170,10 +159,8 @@ impl Drop for TestServer {
     fn drop(&mut self) {
         let (hub, handle) = (self.hub.clone(), self.handle.clone());
         let wait = move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let is_quiet = async {
                     while clients(hub.stats().await) > 0 {
@@ -190,10 +177,7 @@ impl Drop for TestServer {
             let ended = thread.join();
             if !std::thread::panicking() {
                 ended.expect("the server's thread ends well");
-                assert!(
-                    is_quiet,
-                    "clients were leaked: nobody is connected any more"
-                );
+                assert!(is_quiet, "clients were leaked: nobody is connected any more");
             }
         }
     }

@@ -36,10 +36,7 @@ impl SseEvent {
     }
 
     pub(crate) fn text(&self, field: &str) -> String {
-        self.json()[field]
-            .as_str()
-            .unwrap_or_else(|| panic!("no {field} in {self:?}"))
-            .to_owned()
+        self.json()[field].as_str().unwrap_or_else(|| panic!("no {field} in {self:?}")).to_owned()
     }
 }
 
@@ -59,10 +56,7 @@ impl Parsers {
         let (bytes, mut receiver) = mpsc::unbounded_channel();
         let stream = stream::poll_fn(move |cx| receiver.poll_recv(cx));
         Self {
-            ours: Parser {
-                last_event_id: last_event_id.to_owned(),
-                ..Parser::default()
-            },
+            ours: Parser { last_event_id: last_event_id.to_owned(), ..Parser::default() },
             bytes,
             foreign: Box::pin(stream.eventsource()),
         }
@@ -161,11 +155,7 @@ impl Parser {
         let mut data = std::mem::take(&mut self.data);
         data.pop()?;
         Some(SseEvent {
-            name: if name.is_empty() {
-                "message".into()
-            } else {
-                name
-            },
+            name: if name.is_empty() { "message".into() } else { name },
             id,
             last_event_id: self.last_event_id.clone(),
             data,

@@ -147,10 +147,7 @@ impl Wire {
         let mut events = Vec::new();
         loop {
             events.push(self.next().await);
-            if events
-                .last()
-                .is_some_and(|event| event.is_durable() && event.seq() == Some(seq))
-            {
+            if events.last().is_some_and(|event| event.is_durable() && event.seq() == Some(seq)) {
                 return events;
             }
         }
