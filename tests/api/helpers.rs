@@ -14,7 +14,7 @@ use std::{future::Future, time::Duration};
 pub(crate) use self::{
     events::*,
     follower::Follower,
-    http::{Answer, exchange, exchange_json, get, post, request},
+    http::{Answer, Head, exchange, exchange_json, get, post, request},
     process::{Process, clearside, run, run_with_input},
     server::{NOW_MS, TestServer},
     sse::{Parsers, SseEvent},

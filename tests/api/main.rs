@@ -15,9 +15,13 @@ mod helpers;
 
 mod actors;
 mod bad_input;
+mod cli;
 mod control;
 mod history;
+mod life_cycle;
+mod process;
 mod publish;
 mod restart;
+mod tokens;
 mod vocabulary;
 mod wire;

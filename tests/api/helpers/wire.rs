@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
 };
 
 use super::{
@@ -51,7 +51,19 @@ impl Wire {
         path: &str,
         headers: &[(&str, &str)],
     ) -> io::Result<Self> {
-        let mut tcp = TcpStream::connect(address).await?;
+        Self::on(TcpStream::connect(address).await?, path, headers).await
+    }
+
+    /// Follows with as little as possible in the kernel's hands: what is not read is soon not taken.
+    pub(crate) async fn follow_with_small_buffer(address: SocketAddr, path: &str) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        let tcp = within("a connection", socket.connect(address)).await.unwrap();
+        within(path, Self::on(tcp, path, &[])).await.unwrap()
+    }
+
+    async fn on(mut tcp: TcpStream, path: &str, headers: &[(&str, &str)]) -> io::Result<Self> {
+        let address = tcp.peer_addr()?;
         let mut request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n");
         for (name, value) in headers {
             request.push_str(&format!("{name}: {value}\r\n"));
@@ -109,6 +121,11 @@ impl Wire {
                 true
             }
         }
+    }
+
+    /// Says that nothing more will be sent, and goes on reading.
+    pub(crate) async fn half_close(&mut self) {
+        self.tcp.shutdown().await.unwrap();
     }
 
     /// What has been read and not been looked at.
