@@ -273,3 +273,6 @@ impl Hub {
         self.registry.send(message).await.ok()
     }
 }
+
+#[cfg(test)]
+mod tests;

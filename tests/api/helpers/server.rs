@@ -6,6 +6,7 @@ use actix::{Actor, Addr};
 use actix_web::{App, HttpServer, dev::ServerHandle};
 use clearside_sse::{Api, Clock, DatabaseUrl, Hub, HubConfig, HubStats, Players, Store};
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
@@ -145,13 +146,22 @@ async fn serve(settings: Settings, started: oneshot::Sender<Started>) {
         .h1_allow_half_closed(false)
         .tcp_nodelay(true)
         .shutdown_timeout(1)
-        .bind(("127.0.0.1", 0))
+        .listen(listener())
         .expect("a free port");
     let address = server.addrs()[0];
     let server = server.run();
     let handle = server.handle();
     let _ = started.send((hub, players, address, handle));
     server.await.expect("the server ends well");
+}
+
+/// The kernel holds as little for a connection as in the real server.
+fn listener() -> std::net::TcpListener {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_send_buffer_size(32 * 1024).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    socket.listen(1024).unwrap();
+    socket.into()
 }
 
 impl Drop for TestServer {
