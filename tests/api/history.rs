@@ -49,6 +49,25 @@ async fn the_snapshot_is_a_place_to_resume_from() {
 }
 
 #[actix_web::test]
+async fn a_client_that_was_cut_off_before_the_stream_began_sees_its_first_event() {
+    let server = TestServer::start().await;
+    for (stream, waits_for) in [("/api/debates/d1", ""), ("/api/debates/d2", "a token")] {
+        if !waits_for.is_empty() {
+            server.publish(stream, crate::helpers::token("Pro", "a")).await;
+        }
+        let follow = format!("{stream}/stream");
+        let mut wire = server.follow(&follow).await;
+        let cursor = wire.until("snapshot").await.pop().unwrap().last_event_id;
+        drop(wire);
+        server.publish(stream, notes(1, 2)).await;
+        let mut wire = server.resume(&follow, &cursor).await;
+        let events = wire.until("snapshot").await;
+        assert_eq!(seqs(&events), [1, 2]);
+        assert!(events.iter().all(|event| event.name != "gap"));
+    }
+}
+
+#[actix_web::test]
 async fn history_survives_a_restart_byte_for_byte() {
     let server = TestServer::start().await;
     let first = server.publish(STREAM, phase("Opening")).await;

@@ -26,8 +26,8 @@ impl SseEvent {
 
     /// The number in the event's id.
     pub(crate) fn seq(&self) -> Option<u64> {
-        let id = self.id.as_ref()?;
-        Some(id.split_once('-').unwrap().1.parse().unwrap())
+        let (_, seq) = self.id.as_ref()?.split_once('-')?;
+        Some(seq.parse().unwrap())
     }
 
     /// Whether this is a stored event, and not the hub's own word about the stream.
