@@ -74,6 +74,13 @@ impl Api {
         self
     }
 
+    /// Gives a request's body this long, from its first byte to its last. Default 10 s.
+    #[must_use]
+    pub fn with_body_timeout(mut self, timeout: Duration) -> Self {
+        Arc::make_mut(&mut self.state).body_timeout = timeout;
+        self
+    }
+
     /// Adds the routes to an application.
     pub fn configure(&self, app: &mut web::ServiceConfig) {
         app.app_data(web::Data::from(Arc::clone(&self.state)));

@@ -283,3 +283,6 @@ impl Hub {
         self.registry.send(message).await.ok()
     }
 }
+
+#[cfg(test)]
+mod tests;

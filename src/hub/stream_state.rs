@@ -360,7 +360,12 @@ impl<H> StreamState<H> {
     }
 
     fn write_snapshot(&self, chunk: &mut Frames, seq: u64) {
-        chunk.event("snapshot", self.id(seq), &json(&self.view()));
+        let view = json(&self.view());
+        match self.id(seq) {
+            Some(id) => chunk.event("snapshot", Some(id), &view),
+            // Whoever is cut off before the first event must not miss it.
+            None => chunk.event_before_the_first("snapshot", &view),
+        }
     }
 
     fn extent(&self) -> Option<Extent> {
@@ -380,3 +385,6 @@ impl<H> StreamState<H> {
 fn json(data: &impl Serialize) -> String {
     serde_json::to_string(data).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

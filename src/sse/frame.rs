@@ -3,10 +3,14 @@
 //! Names are validated and ids are the server's own; data is split at every line ending that a parser
 //! knows, so nothing that a publisher sends can end a field or an event.
 
-use std::{fmt::Write, time::Duration};
+use std::{
+    fmt::{Display, Write},
+    time::Duration,
+};
 
 use bytes::{Bytes, BytesMut};
 
+use super::last_event_id::EARLIEST;
 use crate::event::EventId;
 
 /// A run of frames under construction, one after the other.
@@ -23,6 +27,15 @@ pub(crate) struct Frames(BytesMut);
 impl Frames {
     /// Adds an event; one without an id leaves the client's cursor where it is.
     pub(crate) fn event(&mut self, name: &str, id: Option<EventId>, data: &str) {
+        self.frame(name, id, data);
+    }
+
+    /// Adds an event that puts the client's cursor before the first event, whose id nobody knows yet.
+    pub(crate) fn event_before_the_first(&mut self, name: &str, data: &str) {
+        self.frame(name, Some(EARLIEST), data);
+    }
+
+    fn frame(&mut self, name: &str, id: Option<impl Display>, data: &str) {
         self.0.reserve(name.len() + data.len() + 64);
         self.line("event", name);
         if let Some(id) = id {

@@ -2,6 +2,9 @@
 
 use crate::event::EventId;
 
+/// The cursor before the first event, whatever id that has or will have.
+pub(super) const EARLIEST: &str = "earliest";
+
 /// The place in the history that a client has reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cursor {
@@ -32,7 +35,7 @@ impl Cursor {
 
     fn parse(text: &str) -> Self {
         match text {
-            "earliest" => Self::Earliest,
+            EARLIEST => Self::Earliest,
             text => text.parse().map_or(Self::Malformed, Self::After),
         }
     }

@@ -1,0 +1,166 @@
+//! Time, on tokio's paused clock: hours go by in milliseconds, and nothing is counted roughly.
+
+use std::{future::poll_fn, pin::Pin};
+
+use actix::Arbiter;
+use actix_web::body::MessageBody;
+use tempfile::TempDir;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::*;
+use crate::store::DatabaseUrl;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+/// A hub on this thread; its database goes with the folder.
+fn hub(config: HubConfig) -> (Hub, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&DatabaseUrl::file(folder.path().join("clearside.db"))).unwrap();
+    let hub = Hub::start_with_clock(&Arbiter::current(), store, config, Clock::stopped_at(7));
+    (hub, folder)
+}
+
+fn key(text: &str) -> StreamKey {
+    text.parse().unwrap()
+}
+
+async fn follow(hub: &Hub, stream: &str) -> SubscriberBody {
+    let body = hub.subscribe(&key(stream), Cursor::Now, None).await;
+    body.unwrap().expect("the stream has not ended")
+}
+
+/// What the body yields until then, and whether it has ended.
+async fn read_until(body: &mut SubscriberBody, deadline: Instant) -> (String, bool) {
+    let mut text = String::new();
+    loop {
+        let next = poll_fn(|cx| Pin::new(&mut *body).poll_next(cx));
+        match timeout_at(deadline, next).await {
+            Ok(Some(Ok(bytes))) => text.push_str(std::str::from_utf8(&bytes).unwrap()),
+            Ok(None) => return (text, true),
+            Err(_) => return (text, false),
+        }
+    }
+}
+
+/// Everything up to the snapshot, and the moment at which the connection began.
+async fn read_head(body: &mut SubscriberBody) -> (String, Instant) {
+    let begun = Instant::now();
+    let (head, is_ended) = read_until(body, begun + Duration::from_millis(1)).await;
+    assert!(head.contains("event: snapshot\n") && !is_ended, "{head}");
+    (head, begun)
+}
+
+#[actix_web::test]
+async fn an_idle_hour_is_240_heartbeats_and_nothing_else() {
+    tokio::time::pause();
+    for (stream, heartbeat) in [
+        ("debate/d1", ":heartbeat\n\n".to_owned()),
+        (
+            "conversation/s1",
+            "event: connection_established\ndata: {\"type\":\"heartbeat\",\"sessionId\":\"s1\",\"timestamp\":7}\n\n"
+                .to_owned(),
+        ),
+    ] {
+        let (hub, _folder) = hub(HubConfig { connection_age_max: 2 * HOUR, ..HubConfig::default() });
+        let mut body = follow(&hub, stream).await;
+        let (_, begun) = read_head(&mut body).await;
+        let (text, is_ended) = read_until(&mut body, begun + HOUR + Duration::from_secs(1)).await;
+        assert!(!is_ended);
+        assert_eq!(text, heartbeat.repeat(240), "{stream}");
+    }
+}
+
+#[actix_web::test]
+async fn a_heartbeat_waits_for_no_silence() {
+    let (hub, _folder) = hub(HubConfig::default());
+    let stream = key("debate/d1");
+    tokio::time::pause();
+    let mut body = follow(&hub, "debate/d1").await;
+    let (_, begun) = read_head(&mut body).await;
+    let mut text = String::new();
+    for second in 1..=61 {
+        // Tokens only: what is stored would be stored in real time.
+        let token = serde_json::json!({ "speaker": "Pro", "token": "x" });
+        hub.publish(&stream, NewEvent::new("token", &token).unwrap()).await.unwrap();
+        text.push_str(&read_until(&mut body, begun + Duration::from_secs(second)).await.0);
+    }
+    assert_eq!(text.matches(":heartbeat\n\n").count(), 4);
+    assert_eq!(text.matches("event: token\n").count(), 61);
+}
+
+#[actix_web::test]
+async fn connections_end_between_54_and_66_minutes_each_at_its_own_time() {
+    let (hub, _folder) = hub(HubConfig::default());
+    tokio::time::pause();
+    let mut ages = Vec::new();
+    for _ in 0..60 {
+        let mut body = follow(&hub, "debate/d1").await;
+        let (_, begun) = read_head(&mut body).await;
+        let (text, is_ended) = read_until(&mut body, begun + 2 * HOUR).await;
+        assert!(is_ended);
+        let last = text.trim_end().rsplit("\n\n").next().unwrap();
+        assert!(last.starts_with("retry: "), "{last}");
+        ages.push(begun.elapsed());
+    }
+    let (youngest, oldest) = (ages.iter().min().unwrap(), ages.iter().max().unwrap());
+    assert!(*youngest >= 54 * MINUTE && *oldest <= 66 * MINUTE, "{youngest:?} to {oldest:?}");
+    assert!(*oldest - *youngest > 5 * MINUTE, "{youngest:?} to {oldest:?}: they all come at once");
+}
+
+#[actix_web::test]
+async fn a_stream_that_nobody_needs_leaves_memory_and_comes_back_as_it_was() {
+    let (hub, _folder) = hub(HubConfig::default());
+    let stream = key("debate/d1");
+    let phase = serde_json::json!({ "phase": "Opening", "timestamp": 1 });
+    let id = hub.publish(&stream, NewEvent::new("phase_transition", &phase).unwrap()).await;
+    let id = id.unwrap().unwrap();
+    assert_eq!(hub.stats().await.debates.active, 1);
+    tokio::time::pause();
+    sleep(3 * MINUTE).await;
+    assert_eq!(hub.stats().await.debates.active, 0);
+
+    let mut body = follow(&hub, "debate/d1").await;
+    let (head, _) = read_head(&mut body).await;
+    assert!(
+        head.contains(&format!("id: {id}\n")) && head.contains(r#""phase":"Opening""#),
+        "{head}"
+    );
+    sleep(HOUR / 2).await;
+    assert_eq!(hub.stats().await.debates.active, 1, "it is being followed");
+    drop(body);
+    sleep(3 * MINUTE).await;
+    assert_eq!(hub.stats().await.debates.active, 0);
+    tokio::time::resume();
+    let next = hub.publish(&stream, NewEvent::new("note", &1).unwrap()).await;
+    assert_eq!(next.unwrap().unwrap(), EventId { seq: 2, ..id }, "it goes on where it was");
+}
+
+#[actix_web::test]
+async fn a_stream_that_is_being_spoken_stays_in_memory_longer() {
+    let (hub, _folder) = hub(HubConfig::default());
+    let stream = key("debate/d1");
+    let token = serde_json::json!({ "speaker": "Pro", "token": "x" });
+    tokio::time::pause();
+    hub.publish(&stream, NewEvent::new("token", &token).unwrap()).await.unwrap();
+    sleep(9 * MINUTE).await;
+    assert_eq!(hub.stats().await.debates.active, 1, "somebody who joins now gets the open text");
+    sleep(3 * MINUTE).await;
+    assert_eq!(hub.stats().await.debates.active, 0);
+}
+
+#[test]
+fn jitter_covers_its_whole_range_and_no_more() {
+    let config = HubConfig::default();
+    for (jittered, lowest, highest) in [
+        (HubConfig::jittered_retry as fn(&HubConfig) -> Duration, 1.0, 3.0),
+        (HubConfig::jittered_connection_age, 3240.0, 3960.0),
+    ] {
+        let times: Vec<_> = (0..2000).map(|_| jittered(&config).as_secs_f64()).collect();
+        let (min, max) = times
+            .iter()
+            .fold((f64::MAX, 0.0), |(min, max): (f64, f64), time| (min.min(*time), max.max(*time)));
+        assert!(min >= lowest && max <= highest, "{min} to {max}");
+        assert!(max - min > 0.9 * (highest - lowest), "{min} to {max}");
+    }
+}

@@ -1,0 +1,238 @@
+//! `publish`, `watch` and `play` against a running server.
+
+use std::{path::Path, process::Output};
+
+use serde_json::{Value, json};
+
+use crate::helpers::{Follower, Process, clearside, eventually, get, run, run_with_input};
+
+const STREAM: &str = "/api/debates/d1";
+
+async fn serve(folder: &Path) -> (Process, String) {
+    let server = Process::serve(folder, 0, &["--retry", "50ms"]).await;
+    let url = format!("http://{}", server.address);
+    (server, url)
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[track_caller]
+fn assert_success(output: &Output) {
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(output));
+}
+
+/// Failed with one line that says this.
+#[track_caller]
+fn assert_failure(output: &Output, expected: &str) {
+    let stderr = stderr(output);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.starts_with("error: ") && stderr.contains(expected), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+}
+
+#[actix_web::test]
+async fn publish_prints_ids_and_takes_its_data_from_anywhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, url) = serve(folder.path()).await;
+    let phase = r#"{"phase":"Opening","timestamp":1}"#;
+    let file = folder.path().join("data.json");
+    std::fs::write(&file, phase).unwrap();
+    let from_file = format!("@{}", file.display());
+    let mut epoch = String::new();
+    for (seq, (data, input)) in (1..).zip([(phase, ""), (from_file.as_str(), ""), ("-", phase)]) {
+        let command = clearside(&["publish", "debate/d1", "phase_transition", data, "--url", &url]);
+        let output = run_with_input(command, input).await;
+        assert_success(&output);
+        let printed = stdout(&output);
+        let (printed_epoch, printed_seq) = printed.trim().split_once('-').unwrap();
+        assert_eq!(printed_seq, seq.to_string());
+        assert!(epoch.is_empty() || epoch == printed_epoch);
+        printed_epoch.clone_into(&mut epoch);
+    }
+    let transient = ["publish", "debate/d1", "note", "1", "--transient", "--url", &url];
+    assert_eq!(stdout(&run(clearside(&transient)).await), "transient\n");
+    let history = get(server.address, &format!("{STREAM}/events")).await.json();
+    assert_eq!(history["events"].as_array().unwrap().len(), 3);
+}
+
+#[actix_web::test]
+async fn publish_refuses_what_is_wrong_in_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, url) = serve(folder.path()).await;
+    for (name, data, expected) in [
+        ("note", "{", "the data is no JSON"),
+        ("note", "@/no/such/file", "cannot read /no/such/file"),
+        ("phase_transition", "{}", "$.data.phase: is missing"),
+        ("gap", "{}", "sent by the hub itself"),
+        ("a b", "{}", "an event type is"),
+    ] {
+        let command = clearside(&["publish", "debate/d1", name, data, "--url", &url]);
+        assert_failure(&run(command).await, expected);
+    }
+    assert_eq!(get(server.address, STREAM).await.status(), 404);
+    let address = server.address.to_string();
+    drop(server);
+    let command = clearside(&["publish", "debate/d1", "note", "{}", "--url", &url]);
+    assert_failure(&run(command).await, &address);
+}
+
+#[actix_web::test]
+async fn publish_takes_a_line_for_each_event_and_says_which_one_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, url) = serve(folder.path()).await;
+    let args = ["publish", "debate/d1", "--jsonl", "--url", &url];
+    let lines = "{\"type\":\"note\",\"data\":1}\n\n{\"type\":\"token\",\"data\":{\"speaker\":\"a\",\"token\":\"b\"}}\n{\"type\":\"note\",\"data\":2}";
+    let output = run_with_input(clearside(&args), lines).await;
+    assert_success(&output);
+    let printed = stdout(&output);
+    let printed: Vec<_> = printed.lines().map(|line| line.rsplit('-').next().unwrap()).collect();
+    assert_eq!(printed, ["1", "transient", "2"]);
+
+    let lines = "{\"type\":\"note\",\"data\":3}\n{\"type\":\"utterance\",\"data\":{}}\n{\"type\":\"note\",\"data\":4}";
+    let output = run_with_input(clearside(&args), lines).await;
+    assert_failure(&output, "line 2: $.data.id: is missing");
+    assert!(stdout(&output).trim().ends_with("-3"), "what came before it is published");
+    let history = get(server.address, &format!("{STREAM}/events")).await.json();
+    assert_eq!(history["events"].as_array().unwrap().len(), 3);
+}
+
+#[actix_web::test]
+async fn watch_prints_every_event_and_ends_with_the_stream() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, url) = serve(folder.path()).await;
+    let args = ["watch", "debate/d1", "--json", "--from", "earliest", "--url", &url];
+    let watching = actix_web::rt::spawn(run(clearside(&args)));
+    eventually("the watcher", || async {
+        get(server.address, "/api/stats").await.json()["debates"]["clients"] == 1
+    })
+    .await;
+    let lines: String = [
+        json!({ "type": "phase_transition", "data": { "phase": "Opening", "timestamp": 1 } }),
+        json!({ "type": "token", "data": { "speaker": "Pro", "token": "Hi" } }),
+        json!({ "type": "note", "data": { "n": 1.0 } }),
+        json!({ "type": "complete", "data": {} }),
+    ]
+    .iter()
+    .map(|line| format!("{line}\n"))
+    .collect();
+    let publish = clearside(&["publish", "debate/d1", "--jsonl", "--url", &url]);
+    assert_success(&run_with_input(publish, &lines).await);
+    let output = watching.await.unwrap();
+    assert_success(&output);
+    let live = parse_lines(&stdout(&output));
+    let names: Vec<_> = live.iter().map(|line| line["type"].as_str().unwrap()).collect();
+    assert_eq!(names, ["connected", "snapshot", "phase_transition", "token", "note", "complete"]);
+    assert_eq!(live[3]["data"], json!({ "speaker": "Pro", "token": "Hi" }));
+    assert!(live[5]["id"].as_str().unwrap().ends_with("-3"));
+
+    // Once more, after the end: the same but for the token.
+    let output = run(clearside(&args)).await;
+    assert_success(&output);
+    let late = parse_lines(&stdout(&output));
+    let is_durable = |line: &&Value| {
+        !["connected", "snapshot", "token"].contains(&line["type"].as_str().unwrap())
+    };
+    assert!(late.iter().filter(is_durable).eq(live.iter().filter(is_durable)));
+
+    let last = live[5]["id"].as_str().unwrap();
+    let output =
+        run(clearside(&["watch", "debate/d1", "--json", "--from", last, "--url", &url])).await;
+    assert_success(&output);
+    assert_eq!(stdout(&output), "", "there is nothing left to see");
+}
+
+fn parse_lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
+}
+
+#[actix_web::test]
+async fn watch_goes_on_across_a_restart_of_the_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut server, url) = serve(folder.path()).await;
+    let address = server.address;
+    let args = ["watch", "debate/d1", "--json", "--from", "earliest", "--url", &url];
+    let watching = actix_web::rt::spawn(run(clearside(&args)));
+    let has_watcher =
+        || async { get(address, "/api/stats").await.json()["debates"]["clients"] == 1 };
+    eventually("the watcher", has_watcher).await;
+    let publish = |data: &'static str, name: &'static str| {
+        let command = clearside(&["publish", "debate/d1", name, data, "--url", &url]);
+        async { assert_success(&run(command).await) }
+    };
+    publish("1", "note").await;
+    server.kill();
+    let _server = Process::serve(folder.path(), address.port(), &[]).await;
+    publish("2", "note").await;
+    publish("3", "note").await;
+    eventually("the watcher", has_watcher).await;
+    publish("{}", "complete").await;
+    let output = watching.await.unwrap();
+    assert_success(&output);
+    let notes: Vec<_> = parse_lines(&stdout(&output))
+        .into_iter()
+        .filter(|line| line["type"] == "note")
+        .map(|line| line["data"].clone())
+        .collect();
+    assert_eq!(notes, [json!(1), json!(2), json!(3)]);
+}
+
+#[actix_web::test]
+async fn watch_says_when_there_is_no_server() {
+    let args = ["watch", "debate/d1", "--url", "http://127.0.0.1:9"];
+    assert_failure(&run(clearside(&args)).await, "cannot reach http://127.0.0.1:9");
+}
+
+#[actix_web::test]
+async fn play_performs_a_transcript_on_a_running_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, url) = serve(folder.path()).await;
+    let file = folder.path().join("talk.json");
+    let talk = json!({
+        "title": "T",
+        "speakers": [{"id": "a", "name": "Ada"}],
+        "script": [{"phase": "One"}, {"speaker": "a", "text": "One two three."}],
+    });
+    std::fs::write(&file, talk.to_string()).unwrap();
+    let file = file.to_str().unwrap().to_owned();
+    for (flag, stream, end) in [
+        ("--debate", STREAM, "complete"),
+        ("--conversation", "/api/conversations/sessions/d1", "conversation_completed"),
+    ] {
+        let follower = Follower::new(server.address, &format!("{stream}/stream"), Some("earliest"));
+        let follower = actix_web::rt::spawn(follower.to_the_end());
+        let args = ["play", &file, flag, "d1", "--speed", "1000", "--url", &url];
+        assert_success(&run(clearside(&args)).await);
+        let follower = follower.await.unwrap();
+        let names: Vec<_> = follower.durable().map(|event| event.name.as_str()).collect();
+        assert_eq!(names.last(), Some(&end));
+        assert_eq!(names.iter().filter(|name| name.ends_with("utterance")).count(), 1);
+        // The stream has ended: a second performance is refused.
+        assert_failure(&run(clearside(&args)).await, "completed");
+    }
+}
+
+#[actix_web::test]
+async fn play_refuses_what_is_no_transcript() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, url) = serve(folder.path()).await;
+    let diary = folder.path().join("diary.md");
+    std::fs::write(&diary, "Dear diary").unwrap();
+    let binary = folder.path().join("binary");
+    std::fs::write(&binary, b"\xff\xfe\0").unwrap();
+    let missing = folder.path().join("missing.md");
+    for (file, expected) in
+        [(&diary, "this is no transcript"), (&binary, "is no text file"), (&missing, "cannot read")]
+    {
+        let args = ["play", file.to_str().unwrap(), "--debate", "d1", "--url", &url];
+        let output = run(clearside(&args)).await;
+        assert_failure(&output, expected);
+        assert!(stderr(&output).contains(file.file_name().unwrap().to_str().unwrap()));
+    }
+    assert_eq!(get(server.address, STREAM).await.status(), 404);
+}

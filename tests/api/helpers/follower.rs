@@ -1,0 +1,89 @@
+//! An `EventSource`: reconnects, resumes, stops where a browser would stop.
+
+use std::{net::SocketAddr, time::Duration};
+
+use super::{DEADLINE, SseEvent, Wire};
+
+pub(crate) struct Follower {
+    address: SocketAddr,
+    path: String,
+    last_event_id: String,
+    retry: Duration,
+    /// Everything that listeners have seen.
+    pub(crate) seen: Vec<SseEvent>,
+    /// How often it has connected.
+    pub(crate) connections: usize,
+}
+
+impl Follower {
+    /// `from` goes into the query, as a page would put it there that opens its first `EventSource`.
+    pub(crate) fn new(address: SocketAddr, path: &str, from: Option<&str>) -> Self {
+        let query = from.map_or(String::new(), |from| format!("?lastEventId={from}"));
+        Self {
+            address,
+            path: format!("{path}{query}"),
+            last_event_id: String::new(),
+            retry: Duration::from_millis(50),
+            seen: Vec::new(),
+            connections: 0,
+        }
+    }
+
+    /// Follows until the server says that it is over for good (204).
+    pub(crate) async fn to_the_end(mut self) -> Self {
+        let ended = async {
+            while self.connect().await {
+                tokio::time::sleep(self.retry).await;
+            }
+        };
+        if tokio::time::timeout(2 * DEADLINE, ended).await.is_err() {
+            let seen = self.seen.len();
+            panic!("no end: {} at {:?} after {seen} events", self.path, self.last_event_id);
+        }
+        self
+    }
+
+    /// One connection, until it ends. False: do not come back.
+    async fn connect(&mut self) -> bool {
+        let mut headers = vec![("Accept", "text/event-stream")];
+        if !self.last_event_id.is_empty() {
+            headers.push(("Last-Event-ID", &self.last_event_id));
+        }
+        let Ok(mut wire) = Wire::try_follow(self.address, &self.path, &headers).await else {
+            return true;
+        };
+        self.connections += 1;
+        match wire.head.status {
+            200 => assert_eq!(wire.head.header("content-type"), Some("text/event-stream")),
+            204 => return false,
+            status => panic!("{status} would end an EventSource"),
+        }
+        loop {
+            let goes_on = wire.fill().await;
+            for event in wire.take_events() {
+                event.last_event_id.clone_into(&mut self.last_event_id);
+                self.seen.push(event);
+            }
+            if let Some(retry) = wire.retry() {
+                self.retry = Duration::from_millis(retry);
+            }
+            if !goes_on {
+                return true;
+            }
+        }
+    }
+
+    pub(crate) fn durable(&self) -> impl Iterator<Item = &SseEvent> {
+        self.seen.iter().filter(|event| event.is_durable())
+    }
+
+    /// Each durable event from the first to this one was seen, once and in order, and nothing was missed.
+    #[track_caller]
+    pub(crate) fn assert_saw_everything(&self, last: u64) {
+        let seqs: Vec<_> = self.durable().filter_map(SseEvent::seq).collect();
+        let expected: Vec<_> = (1..=last).collect();
+        assert_eq!(seqs, expected, "each event once and in order");
+        let gap = self.seen.iter().find(|event| event.name == "gap");
+        assert_eq!(gap, None, "nothing was missing");
+    }
+}

@@ -1,0 +1,134 @@
+//! The real binary.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    net::SocketAddr,
+    path::Path,
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::{Arc, Mutex},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use super::{DEADLINE, within};
+
+/// The program, with nothing in its environment that would change what it does.
+pub(crate) fn clearside(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_clearside-sse"));
+    for (name, _) in std::env::vars() {
+        if name.starts_with("CLEARSIDE_") || name == "RUST_LOG" || name == "LOG_LEVEL" {
+            command.env_remove(name);
+        }
+    }
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// A running server.
+pub(crate) struct Process {
+    child: Child,
+    pub(crate) address: SocketAddr,
+    stderr: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Process {
+    /// Starts a server on the database in this folder, on this port (0: any), and waits for its word that
+    /// it listens.
+    pub(crate) async fn serve(folder: &Path, port: u16, args: &[&str]) -> Self {
+        let database = format!("sqlite://{}", folder.join("clearside.db").display());
+        let listen = format!("127.0.0.1:{port}");
+        let mut command = clearside(&["serve", "--listen", &listen, "--database", &database]);
+        let mut child = command.args(args).spawn().expect("the binary runs");
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut pipe = child.stderr.take().unwrap();
+        let stderr = Arc::new(Mutex::new(String::new()));
+        let sink = Arc::clone(&stderr);
+        let reader = std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(read @ 1..) = pipe.read(&mut buffer) {
+                sink.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..read]));
+            }
+        });
+        let line = tokio::task::spawn_blocking(move || {
+            let mut line = String::new();
+            stdout.read_line(&mut line).map(|_| line)
+        });
+        let line = within("the first line", line).await.unwrap().unwrap();
+        let address = line
+            .trim()
+            .strip_prefix("listening on http://")
+            .and_then(|address| address.parse().ok())
+            .unwrap_or_else(|| panic!("{line:?}; {}", stderr.lock().unwrap()));
+        Self { child, address, stderr, reader: Some(reader) }
+    }
+
+    /// Sends a signal, by name.
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id();
+        let status =
+            Command::new("sh").args(["-c", &format!("kill -{name} {pid}")]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// Ends the process in the middle of whatever it does.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Waits for the process to end by itself.
+    pub(crate) async fn exit(&mut self) -> ExitStatus {
+        let status = within("the process's exit", async {
+            loop {
+                if let Some(status) = self.child.try_wait().unwrap() {
+                    return status;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await;
+        if let Some(reader) = self.reader.take() {
+            reader.join().unwrap();
+        }
+        status
+    }
+
+    pub(crate) fn stderr(&self) -> String {
+        self.stderr.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let stderr = self.stderr.lock().unwrap().clone();
+        if !std::thread::panicking() {
+            assert!(!stderr.contains("panicked"), "{stderr}");
+        }
+    }
+}
+
+/// Runs the program to its end.
+pub(crate) async fn run(command: Command) -> Output {
+    run_with_input(command, "").await
+}
+
+/// Runs the program to its end, with this on its standard input.
+pub(crate) async fn run_with_input(mut command: Command, input: &str) -> Output {
+    use std::io::Write;
+
+    let input = input.to_owned();
+    let child = tokio::task::spawn_blocking(move || {
+        if !input.is_empty() {
+            command.stdin(Stdio::piped());
+        }
+        let mut child = command.spawn().expect("the binary runs");
+        if let Some(mut stdin) = child.stdin.take() {
+            stdin.write_all(input.as_bytes()).unwrap();
+        }
+        child.wait_with_output().unwrap()
+    });
+    tokio::time::timeout(DEADLINE, child).await.expect("the program ends").unwrap()
+}

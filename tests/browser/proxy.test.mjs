@@ -1,0 +1,66 @@
+/** Behind nginx, set up word for word as docs/reverse-proxy.md says. */
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+
+import { followInPage, launchBrowser, readyState, seenInPage } from './support/browser.mjs';
+import { DEBATE_TYPES, complete, numbers, spoken, utterance } from './support/events.mjs';
+import { startNginx } from './support/nginx.mjs';
+import { startServer } from './support/server.mjs';
+import { until } from './support/until.mjs';
+
+let browser;
+before(async () => { browser = await launchBrowser(); });
+after(() => browser?.close());
+
+async function openBehind(nginx, debate) {
+  const page = await (await browser.newContext()).newPage();
+  await page.goto(`${nginx.base}/health/live`);
+  await followInPage(page, `/api/debates/${debate}/stream`, DEBATE_TYPES);
+  return page;
+}
+
+test('events pass at once, a closed tab is noticed at once, and a large publish passes', async (t) => {
+  const server = await startServer({ args: ['--heartbeat', '1h'] });
+  t.after(() => server.end());
+  const nginx = await startNginx(server.port);
+  t.after(() => nginx.end());
+  const page = await openBehind(nginx, 'd');
+  await server.followers('debates', 1);
+  for (const number of numbers(1, 5)) {
+    await server.publish('debate', 'd', utterance(number));
+    // Nothing follows that could push it through a buffer.
+    await until('it has passed', async () => spoken(await seenInPage(page)).length === number, 5_000);
+  }
+  await page.close();
+  await server.followers('debates', 0, 5_000);
+
+  const batch = numbers(1, 100).map((number) => utterance(number, 'x'.repeat(60_000)));
+  const response = await fetch(`${nginx.base}/api/debates/large/events`, {
+    method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(batch),
+  });
+  assert.equal(response.status, 201, await response.text());
+});
+
+test('while the server is away nginx keeps the browsers coming back, and they miss nothing', async (t) => {
+  let server = await startServer({ args: ['--retry', '300ms'] });
+  t.after(() => server.end());
+  const nginx = await startNginx(server.port);
+  t.after(() => nginx.end());
+  const page = await openBehind(nginx, 'd');
+  await server.followers('debates', 1);
+  await server.publish('debate', 'd', ...numbers(1, 5).map((number) => utterance(number)));
+  await until('five are seen', async () => spoken(await seenInPage(page)).length === 5);
+
+  await server.end('SIGKILL');
+  // An error status would have ended the EventSource at its first attempt.
+  await until('it has tried in vain', () => page.evaluate(() => window.followed.losses.length >= 2));
+  assert.notEqual(await readyState(page), 2);
+  assert.equal((await fetch(`${nginx.base}/api/stats`)).status, 502, 'elsewhere an error stays one');
+
+  server = await startServer({ args: ['--retry', '300ms'], port: server.port, database: server.database });
+  await server.publish('debate', 'd', ...numbers(6, 10).map((number) => utterance(number)), complete);
+  await until('it has heard the end and gone', async () => await readyState(page) === 2);
+  assert.deepEqual(spoken(await seenInPage(page)), numbers(1, 10));
+  await page.context().close();
+});
