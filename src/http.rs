@@ -102,13 +102,17 @@ impl Api {
 
     fn streams(kind: StreamKind) -> Scope {
         let follow = [web::get().to(stream::follow), web::head().to(stream::head)];
-        let events = [web::get().to(history::page), web::post().to(publish::publish)];
+        let events = [
+            web::get().to(history::page),
+            web::head().to(history::page),
+            web::post().to(publish::publish),
+        ];
         web::scope(kind.base_path())
             .app_data(Mounted(kind))
             .service(get("", status::list))
             .service(get("/{id}", status::show))
             .service(resource("/{id}/stream", "GET, HEAD", follow))
-            .service(resource("/{id}/events", "GET, POST", events))
+            .service(resource("/{id}/events", "GET, HEAD, POST", events))
             .service(post("/{id}/clients/{client}/events", publish::send_to_client))
             .service(post("/{id}/launch", control::launch))
             .service(post("/{id}/pause", control::pause))

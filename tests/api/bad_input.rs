@@ -276,10 +276,10 @@ async fn a_known_path_with_another_method_says_which_it_has() {
     let server = TestServer::start().await;
     for base in ["/api/debates", "/api/conversations/sessions"] {
         for (path, allowed) in [
-            (String::new(), "GET"),
-            ("/x1".into(), "GET"),
+            (String::new(), "GET, HEAD"),
+            ("/x1".into(), "GET, HEAD"),
             ("/x1/stream".into(), "GET, HEAD"),
-            ("/x1/events".into(), "GET, POST"),
+            ("/x1/events".into(), "GET, HEAD, POST"),
             ("/x1/clients/c/events".into(), "POST"),
             ("/x1/launch".into(), "POST"),
             ("/x1/pause".into(), "POST"),
