@@ -77,3 +77,38 @@ fn run(command: Command) -> anyhow::Result<()> {
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::{Arg, CommandFactory};
+
+    use super::*;
+
+    #[test]
+    fn the_commands_are_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_readme_has_every_setting_as_the_help_has_it() {
+        let mut command = Cli::command();
+        command.build();
+        let serve = command.find_subcommand("serve").unwrap();
+        let is_setting = |arg: &&Arg| arg.get_env().is_some() && !arg.is_hide_set();
+        let row = |arg: &Arg| {
+            let default = match arg.get_default_values() {
+                [default] => format!("`{}`", default.display()),
+                _ => "none".to_owned(),
+            };
+            let flag = arg.get_long().unwrap();
+            let variable = arg.get_env().unwrap().display();
+            format!("| `--{flag}` | `{variable}` | {default} | {} |", arg.get_help().unwrap())
+        };
+        let mut expected: Vec<_> = serve.get_arguments().filter(is_setting).map(row).collect();
+        let readme = include_str!("../README.md");
+        let mut rows: Vec<_> = readme.lines().filter(|line| line.starts_with("| `--")).collect();
+        expected.sort_unstable();
+        rows.sort_unstable();
+        assert_eq!(rows, expected);
+    }
+}

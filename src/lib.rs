@@ -1,4 +1,31 @@
 //! Live streams of AI debates and conversations over Server-Sent Events, with history that lasts.
+//!
+//! An application starts a [`Hub`] on a [`Store`], mounts its routes with [`Api`], and publishes with
+//! [`Hub::publish`] or, from an actor, with a [`Broadcast`] to [`Hub::registry`]. Browsers follow with a
+//! plain `EventSource`, and resume by themselves.
+//!
+//! # Layers
+//!
+//! A module uses only what stands below it:
+//!
+//! | layer | what |
+//! |---|---|
+//! | `cli`, `app`, `logging`, `config` | the program: commands, composition, settings |
+//! | `http` | routes, mounted once for each kind of stream |
+//! | `orchestrator` | players, which perform a transcript as a live stream |
+//! | `hub` | registry, streams, subscribers: the rules of following |
+//! | `store` | history that lasts, in SQLite |
+//! | `sse` | bytes and cursors |
+//! | `event` | the two vocabularies, and what an event changes |
+//! | `stream_key`, `clock` | names of streams, the time of day |
+//!
+//! # The two flows
+//!
+//! Publish: a [`Broadcast`] goes by way of the registry to its stream's actor, waits for the store to commit
+//! it together with whatever else is waiting, and goes out to all live subscribers as one shared buffer.
+//!
+//! Resume: a subscriber comes with a cursor, asks its stream's actor for one chunk of history after the
+//! other, and is live from the very step that gives it the last one.
 
 #[cfg(feature = "server")]
 mod app;
@@ -37,3 +64,8 @@ pub use crate::{
     store::{DatabaseUrl, Store, StoreError},
     stream_key::{InvalidStreamKey, StreamId, StreamKey, StreamKind},
 };
+
+/// The Rust code in the README, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
