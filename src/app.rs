@@ -14,12 +14,13 @@ use actix_web::{
     http::header,
     middleware::{Condition, DefaultHeaders, from_fn},
     rt::net::TcpStream,
+    web::Data,
 };
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::{
     config::ServerConfig,
-    http::{self, Api},
+    http::{self, AllowedOrigins, Api},
     hub::Hub,
     orchestrator::Players,
     store::{Store, StoreError},
@@ -79,6 +80,8 @@ impl Application {
             App::new()
                 .configure(|app| api.configure(app))
                 .configure(Api::configure_page)
+                .app_data(Data::new(AllowedOrigins(origins.clone())))
+                .wrap(from_fn(http::refuse_foreign_pages))
                 .wrap(from_fn(http::limit_heads))
                 .wrap(Condition::new(!origins.is_empty(), http::cors(&origins)))
                 .wrap(

@@ -6,6 +6,8 @@ mod error;
 mod history;
 #[cfg(feature = "server")]
 mod limits;
+#[cfg(feature = "server")]
+mod origin;
 mod publish;
 mod status;
 mod stream;
@@ -24,9 +26,12 @@ use actix_web::{
     web,
 };
 
-#[cfg(feature = "server")]
-pub(crate) use self::limits::limit_heads;
 use self::{error::ApiError, target::Mounted};
+#[cfg(feature = "server")]
+pub(crate) use self::{
+    limits::limit_heads,
+    origin::{AllowedOrigins, refuse_foreign_pages},
+};
 use crate::{hub::Hub, orchestrator::Players, stream_key::StreamKind};
 
 /// The routes of one hub, for an actix-web application.

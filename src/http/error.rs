@@ -72,6 +72,12 @@ impl ApiError {
     }
 
     #[cfg(feature = "server")]
+    pub(super) fn foreign_origin() -> Self {
+        let message = "pages of this origin may not change anything here; see --cors-origin";
+        Self::new(StatusCode::FORBIDDEN, "foreign_origin", message)
+    }
+
+    #[cfg(feature = "server")]
     pub(super) fn headers_too_large() -> Self {
         let (status, code) = (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large");
         Self::new(status, code, "the request's headers are too long")
