@@ -1,4 +1,5 @@
 //! The ladder of `ARCHITECTURE.md`: a module imports only from rungs below its own.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::{
     collections::BTreeSet,
