@@ -238,7 +238,7 @@ async fn a_shutdown_lets_everyone_go_with_a_retry_and_answers_publishes_to_the_l
     let hub = server.hub.clone();
     let shutdown = actix_web::rt::spawn(async move { hub.shutdown(spread).await });
     for wire in &mut wires {
-        wire.to_end().await;
+        wire.until_end().await;
         let retry = wire.text().rsplit_once("retry: ").unwrap().1;
         assert!(retry.ends_with("\n\n") && retry.len() <= 6, "{retry:?} is the last word");
         assert_eq!(wire.end, Some(End::Clean));
@@ -249,7 +249,7 @@ async fn a_shutdown_lets_everyone_go_with_a_retry_and_answers_publishes_to_the_l
 
     let mut late = server.follow("/api/debates/d1/stream").await;
     assert_eq!(late.head.status, 200, "else an EventSource would not come back");
-    let events = late.to_end().await;
+    let events = late.until_end().await;
     assert_eq!(events.len(), 1);
     assert_eq!((events[0].name.as_str(), events[0].id.as_ref()), ("busy", None));
     assert!(late.text().starts_with("retry: "));

@@ -205,7 +205,7 @@ async fn play_performs_a_transcript_on_a_running_server() {
         ("--conversation", "/api/conversations/sessions/d1", "conversation_completed"),
     ] {
         let follower = Follower::new(server.address, &format!("{stream}/stream"), Some("earliest"));
-        let follower = actix_web::rt::spawn(follower.to_the_end());
+        let follower = actix_web::rt::spawn(follower.follow_to_the_end());
         let args = ["play", &file, flag, "d1", "--speed", "1000", "--url", &url];
         assert_success(&run(clearside(&args)).await);
         let follower = follower.await.unwrap();

@@ -105,7 +105,7 @@ async fn launching_without_a_body_plays_the_sample_of_the_kind() {
         assert!(started.text("title").starts_with(title), "{started:?}");
         wire.until(kind.token).await;
         assert_eq!(kind.steer(&server, "stop").await, 202);
-        wire.to_end().await;
+        wire.until_end().await;
     }
 }
 
@@ -118,7 +118,7 @@ async fn a_transcript_is_performed_whole_in_order_and_with_tokens() {
             let mut wire = kind.follow(&server).await;
             let body = json!({ "transcript": transcript, "speed": 1000 });
             kind.launch(&server, &body).await;
-            let events = wire.to_end().await;
+            let events = wire.until_end().await;
             kind.assert_tokens_are_the_text(&events);
             let names = kind.names(&events);
             let changed = "conversation_speaker_changed";
@@ -171,7 +171,7 @@ async fn a_second_launch_is_refused_while_one_is_under_way() {
         assert_eq!(status, 409);
         assert_eq!(answer["error"]["code"], "already_running");
         kind.steer(&server, "stop").await;
-        let events = wire.to_end().await;
+        let events = wire.until_end().await;
         let starts = events.iter().filter(|event| event.name == kind.started);
         assert_eq!(starts.count(), 1);
     }
@@ -200,7 +200,7 @@ async fn a_pause_holds_the_tokens_and_a_resume_goes_on_where_it_stopped() {
             let shown = server.get(kind.path).await.json();
             assert_eq!(shown["status"], "live");
         }
-        all.extend(wire.to_end().await);
+        all.extend(wire.until_end().await);
         kind.assert_tokens_are_the_text(&all);
         let pauses = all.iter().filter(|event| event.name == kind.pause);
         assert_eq!(pauses.count(), 5);
@@ -226,7 +226,7 @@ async fn a_long_pause_lets_nothing_through() {
     }
     DEBATE.steer(&server, "resume").await;
     assert_eq!(wire.next().await.name, "resume");
-    wire.to_end().await;
+    wire.until_end().await;
 }
 
 #[actix_web::test]
@@ -241,7 +241,7 @@ async fn a_stop_ends_the_performance_and_the_stream() {
                 kind.steer(&server, "pause").await;
             }
             assert_eq!(kind.steer(&server, "stop").await, 202);
-            let end = wire.to_end().await.pop().unwrap();
+            let end = wire.until_end().await.pop().unwrap();
             assert_eq!(end.name, kind.end);
             assert_eq!(end.text("reason"), "stopped");
             for command in ["pause", "resume", "stop"] {
@@ -286,7 +286,7 @@ async fn a_stream_that_somebody_else_completes_ends_the_performance() {
     DEBATE.launch(&server, &json!({ "transcript": talk(), "speed": 20 })).await;
     wire.until("token").await;
     server.publish(DEBATE.path, crate::helpers::complete()).await;
-    assert_eq!(wire.to_end().await.pop().unwrap().name, "complete");
+    assert_eq!(wire.until_end().await.pop().unwrap().name, "complete");
     crate::helpers::eventually("the player to end", || async {
         DEBATE.command(&server, "stop", &json!({})).await.1["error"]["code"] == "not_running"
     })

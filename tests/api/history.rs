@@ -144,7 +144,7 @@ async fn nobody_who_joins_while_events_are_published_misses_one_or_sees_one_twic
             } else {
                 server.follow(&format!("{FOLLOW}?lastEventId=earliest")).await
             };
-            followers.push(actix_web::rt::spawn(async move { wire.to_end().await }));
+            followers.push(actix_web::rt::spawn(async move { wire.until_end().await }));
         }
         join_all(followers).await
     };

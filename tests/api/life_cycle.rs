@@ -28,13 +28,13 @@ async fn connections_end_at_their_age_with_a_retry_and_resume_exactly() {
     })
     .await;
     let mut one = server.follow_live(FOLLOW).await;
-    one.to_end().await;
+    one.until_end().await;
     assert_eq!(one.end, Some(End::Clean));
     let last = one.text().trim_end().rsplit("\n\n").next().unwrap().to_owned();
     assert!(last.starts_with("retry: "), "{last:?} is the last word");
 
     let followers: Vec<_> =
-        (0..5).map(|_| actix_web::rt::spawn(server.follower(FOLLOW).to_the_end())).collect();
+        (0..5).map(|_| actix_web::rt::spawn(server.follower(FOLLOW).follow_to_the_end())).collect();
     for number in 1..EVENTS {
         server.publish(STREAM, note(number)).await;
     }
@@ -75,9 +75,9 @@ async fn a_client_that_does_not_read_delays_nobody_and_misses_nothing() {
     }
     let last = NewEvent::new("complete", &json!({})).unwrap();
     server.hub.publish(&stream, last).await.unwrap();
-    fast.to_end().await;
+    fast.until_end().await;
 
-    let seen = slow.to_end().await;
+    let seen = slow.until_end().await;
     let seqs: Vec<_> =
         seen.iter().filter(|event| event.is_durable()).filter_map(SseEvent::seq).collect();
     assert_eq!(seqs, (2..=EVENTS + 2).collect::<Vec<_>>(), "each once and in order");
@@ -138,11 +138,11 @@ async fn one_client_too_many_is_told_to_come_back() {
         assert_eq!(names, ["busy"]);
         assert!(wire.retry().is_some());
     };
-    let events = refused.to_end().await;
+    let events = refused.until_end().await;
     assert_busy(&refused, events);
     let _other = server.follow_live("/api/debates/d2/stream").await;
     let mut refused = server.follow("/api/debates/d3/stream").await;
-    let events = refused.to_end().await;
+    let events = refused.until_end().await;
     assert_busy(&refused, events);
     assert_eq!(server.clients().await, 3, "those who were refused do not count");
     drop(first);

@@ -124,7 +124,7 @@ async fn a_signal_drains_publishes_and_streams_and_then_exits() {
         let signalled = Instant::now();
         server.signal(signal);
         for wire in &mut wires {
-            wire.to_end().await;
+            wire.until_end().await;
             let last = wire.text().trim_end().rsplit("\n\n").next().unwrap().to_owned();
             let retry: u64 = last.strip_prefix("retry: ").expect("the last word").parse().unwrap();
             assert!((1000..=3000).contains(&retry));

@@ -122,7 +122,7 @@ async fn publishing_and_completing_at_once_leaves_nothing_after_the_end() {
             acknowledged.sort_by_key(seq);
             let end = answers[2].ids()[0].clone().unwrap();
             assert_eq!(acknowledged.last(), Some(&end), "nothing is after the end");
-            let events = wire.to_end().await;
+            let events = wire.until_end().await;
             assert_eq!(events.last().unwrap().id.as_ref(), Some(&end));
             let seen: Vec<_> = events.into_iter().filter_map(|event| event.id).collect();
             assert_eq!(seen, acknowledged, "all see what was acknowledged");

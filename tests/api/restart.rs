@@ -36,7 +36,7 @@ async fn debate_across(end: impl AsyncFn(&mut Process)) {
     let address = server.address;
     let follow = |_| {
         let follower = Follower::new(address, &format!("{STREAM}/stream"), Some("earliest"));
-        actix_web::rt::spawn(follower.to_the_end())
+        actix_web::rt::spawn(follower.follow_to_the_end())
     };
     let followers: Vec<_> = (0..FOLLOWERS).map(follow).collect();
 

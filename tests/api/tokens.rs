@@ -44,7 +44,7 @@ async fn whoever_joins_at_whatever_moment_can_put_the_utterance_together() {
             let events = wire.until("snapshot").await;
             let is_over = events.last().unwrap().text("status") == "completed";
             joined.push(actix_web::rt::spawn(async move {
-                let rest = wire.to_end().await;
+                let rest = wire.until_end().await;
                 events.into_iter().chain(rest).collect::<Vec<_>>()
             }));
             if is_over {

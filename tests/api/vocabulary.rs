@@ -82,7 +82,7 @@ async fn every_type_of_a_debate_goes_out_as_it_was_published() {
         assert_eq!(seen.seq(), is_durable.then_some(seq), "{name}");
         assert_eq!(seen.data, data.to_string(), "{name}");
     }
-    wire.to_end().await;
+    wire.until_end().await;
 }
 
 #[actix_web::test]
@@ -106,7 +106,7 @@ async fn every_type_of_a_conversation_goes_out_in_its_envelope() {
         expected.insert("timestamp".into(), json!(NOW_MS));
         assert_eq!(seen.data, Value::Object(expected).to_string(), "{name}");
     }
-    wire.to_end().await;
+    wire.until_end().await;
 }
 
 #[actix_web::test]

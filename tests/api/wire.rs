@@ -185,7 +185,7 @@ async fn a_stream_that_completes_ends_for_all_who_follow_it() {
         let id = server.publish(kind.path, kind.opening.clone()).await;
         let mut wire = server.follow_live(&kind.stream()).await;
         server.publish(kind.path, kind.end.clone()).await;
-        wire.to_end().await;
+        wire.until_end().await;
         kind.assert_transcript("completes", &id, &wire);
     }
 }
@@ -199,22 +199,22 @@ async fn a_client_that_comes_after_the_end_gets_what_its_cursor_asks_for_and_the
         server.publish(kind.path, kind.end.clone()).await;
 
         let mut late = server.follow(&kind.stream()).await;
-        late.to_end().await;
+        late.until_end().await;
         kind.assert_transcript("late", &id, &late);
 
         let mut from_the_start =
             server.follow(&format!("{}?lastEventId=earliest", kind.stream())).await;
-        from_the_start.to_end().await;
+        from_the_start.until_end().await;
         kind.assert_transcript("late_earliest", &id, &from_the_start);
 
         let mut resumed = server.resume(&kind.stream(), &id).await;
-        resumed.to_end().await;
+        resumed.until_end().await;
         // What was asked for is replayed in the same way.
         let replay = |wire: &Wire| wire.text().split_once("id: ").unwrap().1.to_owned();
         assert!(replay(&from_the_start).ends_with(&replay(&resumed)[10..]));
 
         let mut lost = server.resume(&kind.stream(), "zzzzzzzz-3").await;
-        lost.to_end().await;
+        lost.until_end().await;
         kind.assert_transcript("late_gap", &id, &lost);
     }
 }

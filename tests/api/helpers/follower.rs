@@ -30,7 +30,7 @@ impl Follower {
     }
 
     /// Follows until the server says that it is over for good (204).
-    pub(crate) async fn to_the_end(mut self) -> Self {
+    pub(crate) async fn follow_to_the_end(mut self) -> Self {
         let ended = async {
             while self.connect().await {
                 tokio::time::sleep(self.retry).await;

@@ -1,8 +1,8 @@
 //! A server in this process, on a thread of its own, with the hub in reach.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, thread::JoinHandle, time::Duration};
+use std::{net::SocketAddr, sync::Arc, thread::JoinHandle, time::Duration};
 
-use actix::{Actor, Addr};
+use actix::Actor;
 use actix_web::{App, HttpServer, dev::ServerHandle};
 use clearside_sse::{Api, Clock, DatabaseUrl, Hub, HubConfig, HubStats, Players, Store};
 use serde_json::Value;
@@ -17,7 +17,6 @@ pub(crate) const NOW_MS: i64 = 1_700_000_000_000;
 
 pub(crate) struct TestServer {
     pub(crate) hub: Hub,
-    pub(crate) players: Addr<Players>,
     pub(crate) address: SocketAddr,
     pub(crate) folder: Arc<TempDir>,
     handle: ServerHandle,
@@ -48,17 +47,13 @@ impl TestServer {
         let thread = std::thread::spawn(move || {
             actix_web::rt::System::new().block_on(serve(settings, started));
         });
-        let (hub, players, address, handle) = start.await.expect("the server has started");
-        Self { hub, players, address, folder, handle, thread: Some(thread) }
+        let (hub, address, handle) = start.await.expect("the server has started");
+        Self { hub, address, folder, handle, thread: Some(thread) }
     }
 
     /// A fresh server on the database of one that has been stopped.
     pub(crate) async fn on(folder: Arc<TempDir>) -> Self {
         Self::with(|settings| settings.folder = folder).await
-    }
-
-    pub(crate) fn database(&self) -> PathBuf {
-        self.folder.path().join("clearside.db")
     }
 
     pub(crate) async fn follow(&self, path: &str) -> Wire {
@@ -128,7 +123,7 @@ fn clients(stats: HubStats) -> usize {
     stats.debates.clients + stats.conversations.clients
 }
 
-type Started = (Hub, Addr<Players>, SocketAddr, ServerHandle);
+type Started = (Hub, SocketAddr, ServerHandle);
 
 async fn serve(settings: Settings, started: oneshot::Sender<Started>) {
     let database = settings.folder.path().join("clearside.db");
@@ -136,7 +131,7 @@ async fn serve(settings: Settings, started: oneshot::Sender<Started>) {
     let arbiter = actix::Arbiter::current();
     let hub = Hub::start_with_clock(&arbiter, store, settings.hub, Clock::stopped_at(NOW_MS));
     let players = Players::new(hub.registry().clone().recipient()).start();
-    let mut api = Api::new(hub.clone()).with_players(players.clone());
+    let mut api = Api::new(hub.clone()).with_players(players);
     if let Some(timeout) = settings.body_timeout {
         api = api.with_body_timeout(timeout);
     }
@@ -151,7 +146,7 @@ async fn serve(settings: Settings, started: oneshot::Sender<Started>) {
     let address = server.addrs()[0];
     let server = server.run();
     let handle = server.handle();
-    let _ = started.send((hub, players, address, handle));
+    let _ = started.send((hub, address, handle));
     server.await.expect("the server ends well");
 }
 

@@ -183,7 +183,7 @@ impl Wire {
     }
 
     /// All that is left; the response must end, and end well.
-    pub(crate) async fn to_end(&mut self) -> Vec<SseEvent> {
+    pub(crate) async fn until_end(&mut self) -> Vec<SseEvent> {
         within("the end", async { while self.fill().await {} }).await;
         assert_eq!(self.end, Some(End::Clean), "after\n{}", self.tail());
         self.take_events()
