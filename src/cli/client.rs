@@ -53,7 +53,8 @@ struct ErrorBody {
 }
 
 #[derive(Deserialize)]
-struct ErrorDetail {
+pub(super) struct ErrorDetail {
+    code: String,
     message: String,
 }
 
@@ -61,7 +62,7 @@ struct ErrorDetail {
 pub(super) enum Outcome {
     Published(Published),
     /// The server said no, and why.
-    Refused(StatusCode, String),
+    Refused(StatusCode, ErrorDetail),
 }
 
 impl ApiClient {
@@ -92,7 +93,7 @@ impl ApiClient {
             .with_context(|| format!("cannot reach {url}"))?;
         let body = answer.body().await.context("the server's answer is cut short")?;
         if !answer.status().is_success() {
-            return Ok(Outcome::Refused(answer.status(), message(&body)));
+            return Ok(Outcome::Refused(answer.status(), detail(&body)));
         }
         let body: PublishedBody =
             serde_json::from_slice(&body).context("the server's answer makes no sense")?;
@@ -127,7 +128,7 @@ impl ApiClient {
             StatusCode::NO_CONTENT => Ok(None),
             status => {
                 let body = answer.body().await.unwrap_or_default();
-                Err(Refused { status, message: message(&body) }.into())
+                Err(Refused { status, message: detail(&body).message }.into())
             }
         }
     }
@@ -141,10 +142,16 @@ pub(super) struct Refused {
     message: String,
 }
 
-fn message(body: &[u8]) -> String {
+fn detail(body: &[u8]) -> ErrorDetail {
     match serde_json::from_slice::<ErrorBody>(body) {
-        Ok(body) => body.error.message,
-        Err(_) => "it does not say why".into(),
+        Ok(body) => body.error,
+        Err(_) => ErrorDetail { code: String::new(), message: "it does not say why".into() },
+    }
+}
+
+impl std::fmt::Display for ErrorDetail {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
     }
 }
 
@@ -165,15 +172,14 @@ impl Handler<Broadcast> for HttpPublisher {
         Box::pin(async move {
             match forward(&client, &broadcast).await {
                 Ok(Outcome::Published(published)) => Ok(published),
-                Ok(Outcome::Refused(StatusCode::CONFLICT, _)) => Err(PublishError::Completed),
-                Ok(Outcome::Refused(status, message)) => {
-                    log::error!(status = status.as_u16(); "the server refuses: {message}");
+                Ok(Outcome::Refused(_, detail)) if detail.code == "completed" => {
+                    Err(PublishError::Completed)
+                }
+                Ok(Outcome::Refused(StatusCode::SERVICE_UNAVAILABLE, _)) => {
                     Err(PublishError::Unavailable)
                 }
-                Err(error) => {
-                    log::warn!("{error:#}");
-                    Err(PublishError::Unavailable)
-                }
+                Ok(Outcome::Refused(_, detail)) => Err(PublishError::Refused(detail.message)),
+                Err(error) => Err(PublishError::Unreachable(format!("{error:#}"))),
             }
         })
     }

@@ -5,6 +5,7 @@ use serde_json::{Number, value::RawValue};
 use uuid::Uuid;
 
 use super::{
+    debate::PhaseTransition,
     snapshot::{Change, Status, Token as SpokenToken},
     vocabulary::{Heartbeat, PayloadError, Vocabulary, check},
 };
@@ -142,7 +143,14 @@ impl Vocabulary for Conversation {
     fn change(&self, name: &str, data: &str) -> Change {
         let change = match name {
             "conversation_started" => serde_json::from_str(data)
-                .map(|SessionStarted { title, .. }| Change { title, ..Change::default() }),
+                .map(|SessionStarted { title, .. }| Change { title, ..Change::to(Status::Live) }),
+            // Not of the specification, but conversations have phases, too.
+            "phase_transition" => {
+                serde_json::from_str(data).map(|PhaseTransition { phase, .. }| Change {
+                    phase: Some(phase),
+                    ..Change::default()
+                })
+            }
             "conversation_speaker_changed" => {
                 serde_json::from_str(data).map(|SpeakerChanged { speaker_name, .. }| Change {
                     speaker: Some(speaker_name),

@@ -80,8 +80,10 @@ impl Vocabulary for Debate {
 
     fn change(&self, name: &str, data: &str) -> Change {
         let change = match name {
-            "debate_started" => serde_json::from_str(data)
-                .map(|DebateStarted { title }| Change { title: Some(title), ..Change::default() }),
+            "debate_started" => serde_json::from_str(data).map(|DebateStarted { title }| Change {
+                title: Some(title),
+                ..Change::to(Status::Live)
+            }),
             "phase_transition" => {
                 serde_json::from_str(data).map(|PhaseTransition { phase, .. }| Change {
                     phase: Some(phase),

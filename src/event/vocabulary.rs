@@ -56,6 +56,10 @@ pub struct PayloadError {
 
 /// Checks that `data` has the fields of `T`; more fields may be there.
 pub(super) fn check<T: DeserializeOwned>(data: &str) -> Result<(), PayloadError> {
+    // serde would take the values alone, too, in the order of the fields.
+    if !data.starts_with('{') {
+        return Err(PayloadError { path: "$.data".into(), reason: "must be an object".into() });
+    }
     let mut json = serde_json::Deserializer::from_str(data);
     match serde_path_to_error::deserialize::<_, T>(&mut json) {
         Ok(_) => Ok(()),

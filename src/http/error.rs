@@ -176,6 +176,8 @@ impl From<PublishError> for ApiError {
             PublishError::KeyReused => {
                 Self::new(StatusCode::CONFLICT, "idempotency_key_reused", message)
             }
+            // Only clients of another server say these.
+            PublishError::Refused(_) | PublishError::Unreachable(_) => Self::unavailable(),
             PublishError::Overloaded => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", message)
             }

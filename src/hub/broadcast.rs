@@ -136,6 +136,14 @@ impl fmt::Display for Position {
     }
 }
 
+impl PublishError {
+    /// Whether the same publish may succeed a little later.
+    #[must_use]
+    pub const fn is_passing(&self) -> bool {
+        matches!(self, Self::Overloaded | Self::Unavailable | Self::Unreachable(_))
+    }
+}
+
 /// Why nothing was published.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -155,6 +163,12 @@ pub enum PublishError {
     /// The idempotency key was used for something else.
     #[error("the idempotency key was used for another publish")]
     KeyReused,
+    /// Another process's hub says no, and why.
+    #[error("the server refuses: {0}")]
+    Refused(String),
+    /// Another process's hub does not answer.
+    #[error("{0}")]
+    Unreachable(String),
     /// Too many publishes wait for this stream already.
     #[error("too many publishes are waiting for this stream")]
     Overloaded,

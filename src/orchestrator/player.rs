@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use actix::{
-    Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, Recipient,
-    ResponseActFuture, SpawnHandle, WrapFuture, fut,
+    Actor, ActorContext, ActorFutureExt, AsyncContext, AtomicResponse, Context, Handler, Message,
+    Recipient, ResponseActFuture, SpawnHandle, WrapFuture, fut,
 };
 
 use super::{
@@ -51,8 +51,10 @@ pub(super) struct Player {
     audience: Audience,
     clock: Clock,
     is_paused: bool,
-    /// The step whose time has not come, and the timer that waits for it.
-    waiting: Option<(Step, Option<SpawnHandle>)>,
+    /// The step whose time has not come.
+    waiting: Option<Step>,
+    /// What waits for it.
+    timer: Option<SpawnHandle>,
     is_publishing: bool,
     retries: u32,
 }
@@ -78,29 +80,26 @@ impl Player {
             clock,
             is_paused: false,
             waiting: None,
+            timer: None,
             is_publishing: false,
             retries: 0,
         }
     }
 
-    /// Waits for the next step's time, unless something is under way or the performance is held.
+    /// Waits for the next step's time, unless that is so already or the performance is held.
     fn advance(&mut self, ctx: &mut Context<Self>) {
-        if self.is_paused || self.is_publishing {
+        if self.is_paused || self.is_publishing || self.timer.is_some() {
             return;
         }
-        let step = match self.waiting.take() {
-            Some((step, _)) => step,
-            None => match self.script.next(self.clock.now_ms()) {
-                Some(step) => step,
-                None => return self.end(Ok(()), ctx),
-            },
-        };
-        let timer = ctx.run_later(step.wait, |player, ctx| {
-            if let Some((step, _)) = player.waiting.take() {
+        let next = self.waiting.take().or_else(|| self.script.next(self.clock.now_ms()));
+        let Some(step) = next else { return self.end(Ok(()), ctx) };
+        self.timer = Some(ctx.run_later(step.wait, |player, ctx| {
+            player.timer = None;
+            if let Some(step) = player.waiting.take() {
                 player.perform(step, ctx);
             }
-        });
-        self.waiting = Some((step, Some(timer)));
+        }));
+        self.waiting = Some(step);
     }
 
     fn perform(&mut self, step: Step, ctx: &mut Context<Self>) {
@@ -114,16 +113,31 @@ impl Player {
                     player.report();
                     player.advance(ctx);
                 }
-                Err(PublishError::Unavailable | PublishError::Overloaded)
-                    if player.retries < RETRIES =>
-                {
+                Err(error) if error.is_passing() && player.retries < RETRIES => {
                     player.retries += 1;
-                    player.waiting = Some((Step { wait: RETRY_AFTER, ..step }, None));
+                    player.waiting = Some(Step { wait: RETRY_AFTER, ..step });
                     player.advance(ctx);
                 }
-                Err(error) => player.end(Err(error), ctx),
+                Err(error) => player.break_off(error, ctx),
             }
         }));
+    }
+
+    /// Ends the performance before its time, and tells those who follow, if they can be told.
+    fn break_off(&mut self, error: PublishError, ctx: &mut Context<Self>) {
+        self.is_publishing = true;
+        let told = self.script.broken_off(self.clock.now_ms());
+        ctx.spawn(
+            self.tell(told).map(move |_, player: &mut Self, ctx| player.end(Err(error), ctx)),
+        );
+    }
+
+    /// Publishes what is not in the script.
+    fn tell(&self, event: Option<NewEvent>) -> Publishing {
+        match event {
+            Some(event) => self.publish(event, IdempotencyKey::random()),
+            None => Box::pin(fut::ready(Err(PublishError::Unavailable))),
+        }
     }
 
     fn publish(&self, event: NewEvent, key: IdempotencyKey) -> Publishing {
@@ -147,13 +161,18 @@ impl Player {
 
     fn hold(&mut self, ctx: &mut Context<Self>) {
         self.is_paused = true;
-        if let Some((_, timer)) = &mut self.waiting {
-            timer.take().map(|timer| ctx.cancel_future(timer));
+        if let Some(timer) = self.timer.take() {
+            ctx.cancel_future(timer);
         }
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "once for each performance, and must not be lost"
+    )]
     fn end(&self, outcome: Result<(), PublishError>, ctx: &mut Context<Self>) {
-        let _ = self.audience.ended.try_send(PlayerEnded { stream: self.stream.clone(), outcome });
+        let stream = self.stream.clone();
+        self.audience.ended.do_send(PlayerEnded { stream, player: ctx.address(), outcome });
         ctx.stop();
     }
 }
@@ -183,40 +202,32 @@ impl Handler<Begin> for Player {
 }
 
 impl Handler<Steer> for Player {
-    type Result = ResponseActFuture<Self, Result<(), ControlError>>;
+    /// One command at a time: the next one finds this one stored, or not stored.
+    type Result = AtomicResponse<Self, Result<(), ControlError>>;
 
     fn handle(&mut self, Steer(command): Steer, ctx: &mut Self::Context) -> Self::Result {
-        let now_ms = self.clock.now_ms();
-        let told = match (command, self.is_paused) {
-            (Command::Pause, true) | (Command::Resume, false) => None,
-            (Command::Pause, false) => {
-                self.hold(ctx);
-                self.script.paused(now_ms)
+        let (was_paused, now_ms) = (self.is_paused, self.clock.now_ms());
+        let told = match (command, was_paused) {
+            (Command::Pause, true) | (Command::Resume, false) => {
+                return AtomicResponse::new(Box::pin(fut::ready(Ok(()))));
             }
+            (Command::Pause, false) => self.script.paused(now_ms),
             (Command::Resume, true) => self.script.resumed(now_ms),
-            (Command::Stop, _) => {
-                self.hold(ctx);
-                self.script.stopped(now_ms)
-            }
+            (Command::Stop, _) => self.script.stopped(now_ms),
         };
-        let Some(told) = told else {
-            return Box::pin(fut::ready(Ok(())));
-        };
-        Box::pin(self.publish(told, IdempotencyKey::random()).map(move |outcome, player, ctx| {
+        self.hold(ctx);
+        AtomicResponse::new(Box::pin(self.tell(told).map(move |outcome, player, ctx| {
             match (command, &outcome) {
-                (Command::Resume, Ok(_)) => {
-                    player.is_paused = false;
-                    player.advance(ctx);
-                }
+                (Command::Pause, Ok(_)) => {}
+                (Command::Resume, Ok(_)) => player.is_paused = false,
                 (Command::Stop, Ok(_)) => player.end(Ok(()), ctx),
-                // Not told, so not held.
-                (Command::Pause | Command::Stop, Err(_)) => {
-                    player.is_paused = false;
-                    player.advance(ctx);
-                }
-                (Command::Pause, Ok(_)) | (Command::Resume, Err(_)) => {}
+                // Not told, so not done.
+                (_, Err(_)) => player.is_paused = was_paused,
+            }
+            if command != Command::Stop || outcome.is_err() {
+                player.advance(ctx);
             }
             outcome.map(drop).map_err(ControlError::from)
-        }))
+        })))
     }
 }

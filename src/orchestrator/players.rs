@@ -79,6 +79,7 @@ pub struct WaitForEnd(
 #[rtype(result = "()")]
 pub(super) struct PlayerEnded {
     pub(super) stream: StreamKey,
+    pub(super) player: Addr<Player>,
     pub(super) outcome: Result<(), PublishError>,
 }
 
@@ -111,9 +112,13 @@ impl Players {
         self
     }
 
-    fn remove(&mut self, stream: &StreamKey, outcome: &Result<(), PublishError>) {
-        for waiting in self.players.remove(stream).into_iter().flat_map(|entry| entry.waiting) {
-            let _ = waiting.send(outcome.clone());
+    /// Forgets this player, but not one that has taken its place.
+    fn remove(&mut self, ended: &PlayerEnded) {
+        if self.players.get(&ended.stream).is_some_and(|entry| entry.player == ended.player) {
+            let entry = self.players.remove(&ended.stream);
+            for waiting in entry.into_iter().flat_map(|entry| entry.waiting) {
+                let _ = waiting.send(ended.outcome.clone());
+            }
         }
     }
 }
@@ -144,12 +149,12 @@ impl Handler<Launch> for Players {
         let script = Script::new(stream.clone(), transcript, pace);
         let player = Player::new(stream.clone(), script, audience, self.clock.clone()).start();
         let begun = player.send(Begin);
-        self.players.insert(stream.clone(), Entry { player, waiting: Vec::new() });
+        self.players.insert(stream.clone(), Entry { player: player.clone(), waiting: Vec::new() });
         Box::pin(begun.into_actor(self).map(move |begun, players, _| {
             let begun = begun.unwrap_or(Err(ControlError::NotRunning));
             match &begun {
                 Ok(()) => log::info!(stream:% = stream; "performance launched"),
-                Err(_) => players.remove(&stream, &Ok(())),
+                Err(_) => players.remove(&PlayerEnded { stream, player, outcome: Ok(()) }),
             }
             begun
         }))
@@ -188,11 +193,12 @@ impl Handler<WaitForEnd> for Players {
 impl Handler<PlayerEnded> for Players {
     type Result = ();
 
-    fn handle(&mut self, PlayerEnded { stream, outcome }: PlayerEnded, _: &mut Self::Context) {
-        match &outcome {
+    fn handle(&mut self, ended: PlayerEnded, _: &mut Self::Context) {
+        let stream = &ended.stream;
+        match &ended.outcome {
             Ok(()) => log::info!(stream:% = stream; "performance ended"),
             Err(error) => log::error!(stream:% = stream, error:% = error; "performance broken off"),
         }
-        self.remove(&stream, &outcome);
+        self.remove(&ended);
     }
 }

@@ -3,6 +3,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::{
     pace::Pace,
@@ -79,19 +80,28 @@ impl Script {
         Some(Step { wait, event, key: IdempotencyKey::random() })
     }
 
-    /// The event that ends a performance before its time.
+    /// The event that ends a performance, and its stream, before its time.
     pub(super) fn stopped(&self, now_ms: i64) -> Option<NewEvent> {
         let (name, mut data) = self.end(now_ms);
         add(&mut data, "reason", json!("stopped"));
         NewEvent::new(name, &data).ok()
     }
 
+    /// The event that says that nothing more will come, though this is not the end.
+    pub(super) fn broken_off(&self, now_ms: i64) -> Option<NewEvent> {
+        let (name, mut data) = self.told("error", "conversation_error", now_ms);
+        add(&mut data, "message", json!("the performance was broken off"));
+        NewEvent::new(name, &data).ok()
+    }
+
     pub(super) fn paused(&self, now_ms: i64) -> Option<NewEvent> {
-        self.told("pause", "conversation_paused", now_ms)
+        let (name, data) = self.told("pause", "conversation_paused", now_ms);
+        NewEvent::new(name, &data).ok()
     }
 
     pub(super) fn resumed(&self, now_ms: i64) -> Option<NewEvent> {
-        self.told("resume", "conversation_resumed", now_ms)
+        let (name, data) = self.told("resume", "conversation_resumed", now_ms);
+        NewEvent::new(name, &data).ok()
     }
 
     fn next_event(&mut self, now_ms: i64) -> Option<(&'static str, Value)> {
@@ -190,7 +200,7 @@ impl Script {
             StreamKind::Debate => (
                 "utterance",
                 json!({
-                    "id": format!("utterance-{}", self.turns),
+                    "id": Uuid::new_v4().to_string(),
                     "timestamp": now_ms,
                     "phase": self.phase,
                     "speaker": speaker.name,
@@ -242,19 +252,19 @@ impl Script {
         }
     }
 
+    /// An event that is named otherwise in a conversation.
     fn told(
         &self,
         debate: &'static str,
         conversation: &'static str,
         now_ms: i64,
-    ) -> Option<NewEvent> {
-        let (name, data) = match self.stream.kind() {
+    ) -> (&'static str, Value) {
+        match self.stream.kind() {
             StreamKind::Debate => (debate, json!({ "timestamp": now_ms })),
             StreamKind::Conversation => {
                 (conversation, json!({ "sessionId": self.stream.id().as_str() }))
             }
-        };
-        NewEvent::new(name, &data).ok()
+        }
     }
 }
 

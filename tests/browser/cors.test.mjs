@@ -81,6 +81,9 @@ test('without it, and for any other origin, the browser refuses', async (t) => {
     assert.deepEqual(await seenInPage(page), []);
     const refused = await page.evaluate((url) => fetch(url).then(() => 'read', () => 'refused'), server.url('debate', 'd', 'events'));
     assert.equal(refused, 'refused');
+    // A browser sends a plain POST all the same, and only hides the answer: the server must refuse by itself.
+    await page.evaluate((url) => fetch(url, { method: 'POST', mode: 'no-cors' }), server.url('debate', 'launched', 'launch'));
+    assert.equal((await fetch(server.url('debate', 'launched', ''))).status, 404, 'nothing was launched');
     await page.context().close();
   }
 });

@@ -64,3 +64,16 @@ test('while the server is away nginx keeps the browsers coming back, and they mi
   assert.deepEqual(spoken(await seenInPage(page)), numbers(1, 10));
   await page.context().close();
 });
+
+test('the page works behind it, and so do its controls', async (t) => {
+  const server = await startServer();
+  t.after(() => server.end());
+  const nginx = await startNginx(server.port);
+  t.after(() => nginx.end());
+  const page = await (await browser.newContext()).newPage();
+  await page.goto(`${nginx.base}/?debate=d`);
+  await page.getByRole('button', { name: 'Play the sample here' }).click();
+  await until('the debate is live', async () => await page.locator('#status').textContent() === 'Live');
+  await until('words come', () => page.locator('#open .words').textContent({ timeout: 1_000 }));
+  await page.context().close();
+});
