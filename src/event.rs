@@ -11,7 +11,7 @@ mod json;
 mod snapshot;
 mod vocabulary;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 pub use self::{
@@ -22,6 +22,7 @@ pub use self::{
 };
 pub(crate) use self::{
     idempotency::KeyedDigest,
+    json::object,
     snapshot::{OpenText, OpenUtterance, Snapshot, Status},
     vocabulary::{Heartbeat, Vocabulary, vocabulary},
 };
@@ -44,17 +45,15 @@ pub(crate) const MAX_NAME_LEN: usize = 64;
 /// assert_eq!(serde_json::to_string(&event)?, r#"{"type":"phase_transition","data":{"phase":"Rebuttals","timestamp":0}}"#);
 /// # Ok::<_, serde_json::Error>(())
 /// ```
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "an event, as in {\"type\": \"note\", \"data\": {}}")]
+#[derive(Debug, Clone, Serialize)]
 pub struct NewEvent {
     /// The event's name, as `EventSource` listeners know it.
     #[serde(rename = "type")]
     pub name: String,
     /// The payload, any JSON; kept digit for digit and in its order.
-    #[serde(default = "empty_object")]
     pub data: Box<RawValue>,
     /// Neither stored nor replayed. Tokens are transient without being asked.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub transient: bool,
 }
 
@@ -73,6 +72,24 @@ impl NewEvent {
     pub fn transient(mut self) -> Self {
         self.transient = true;
         self
+    }
+}
+
+impl<'de> Deserialize<'de> for NewEvent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Fields {
+            r#type: String,
+            #[serde(default = "empty_object")]
+            data: Box<RawValue>,
+            #[serde(default)]
+            transient: bool,
+        }
+
+        let expected = r#"an event, as in {"type": "note", "data": {}}"#;
+        let Fields { r#type: name, data, transient } = json::object(deserializer, expected)?;
+        Ok(Self { name, data, transient })
     }
 }
 

@@ -43,7 +43,7 @@ use self::{
 };
 use crate::{
     clock::Clock,
-    event::{EventId, NewEvent},
+    event::{EventId, NewEvent, Status},
     sse::Cursor,
     store::{PageLimits, Store, StoreError, StoredEvent, StoredStream},
     stream_key::{StreamKey, StreamKind},
@@ -235,6 +235,12 @@ impl Hub {
             || stored.as_ref().map(|stored| SnapshotView::at_rest(stored.snapshot.clone(), 0));
         let view = view.or_else(at_rest);
         Ok(view.map(|view| StreamDescription { key: stream.clone(), view, stored }))
+    }
+
+    /// Whether somebody has published to a stream and it has not ended.
+    pub(crate) async fn is_under_way(&self, stream: &StreamKey) -> Result<bool, StoreError> {
+        let stream = self.describe(stream).await?;
+        Ok(stream.is_some_and(|stream| stream.view.snapshot.status != Status::Completed))
     }
 
     /// The streams of a kind that have been published to, newest first.

@@ -3,6 +3,13 @@
 //! serde_json checks a `RawValue`'s syntax but neither its depth nor its surrogates, and re-writing it
 //! through a `Value` would lose digits and duplicate keys.
 
+use std::{fmt, marker::PhantomData};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor, value::MapAccessDeserializer},
+};
+
 /// How deeply arrays and objects may be nested.
 pub(crate) const MAX_DEPTH: usize = 64;
 
@@ -16,6 +23,29 @@ pub enum JsonError {
     /// A `\ud800`-like escape that is half a character.
     #[error("the JSON has a lone surrogate, which is not a character")]
     LoneSurrogate,
+}
+
+/// Reads a derived struct from an object only: serde would take an array of the fields' values, too.
+pub(crate) fn object<'de, T, D>(deserializer: D, expected: &'static str) -> Result<T, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    struct Object<T>(&'static str, PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Object<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+
+        fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<T, M::Error> {
+            T::deserialize(MapAccessDeserializer::new(map))
+        }
+    }
+
+    deserializer.deserialize_map(Object(expected, PhantomData))
 }
 
 /// Removes the white space between the tokens of `json`, which must be valid.

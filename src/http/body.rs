@@ -54,8 +54,12 @@ pub(super) fn require_json(request: &HttpRequest) -> Result<(), ApiError> {
     }
 }
 
-/// Reads JSON into its shape: 400 if it is no JSON at all, 422 if it is JSON of another shape.
-pub(super) fn parse<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, ApiError> {
+/// Reads JSON into its shape: 400 if it is no JSON at all, 422 and this `code` if it is JSON
+/// of another shape.
+pub(super) fn parse<'a, T: Deserialize<'a>>(
+    json: &'a str,
+    code: &'static str,
+) -> Result<T, ApiError> {
     let mut deserializer = serde_json::Deserializer::from_str(json);
     let parsed = serde_path_to_error::deserialize(&mut deserializer)
         .map_err(|error| (error.path().to_string(), error.into_inner()))
@@ -66,7 +70,7 @@ pub(super) fn parse<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, ApiError
         if error.is_data() {
             let path = if path.starts_with(['.', '[']) { path } else { format!(".{path}") };
             let path = path.trim_end_matches('.');
-            return ApiError::invalid_event(format!("${path}: {}", reason(&error)));
+            return ApiError::unprocessable(code, format!("${path}: {}", reason(&error)));
         }
         let (line, column) = (error.line(), error.column());
         let message = format!("the body is no JSON: line {line}, column {column}");

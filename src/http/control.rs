@@ -4,14 +4,22 @@ use actix_web::{
     HttpRequest, HttpResponse,
     web::{Data, Payload},
 };
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::{ApiState, body, error::ApiError, target::Target};
-use crate::orchestrator::{Command, Control, ControlError, Launch, Pace, Transcript};
+use crate::{
+    event::{NewEvent, object, vocabulary},
+    hub::PublishError,
+    orchestrator::{Command, Control, ControlError, Launch, Pace, Transcript},
+    stream_key::StreamKey,
+};
 
 /// The longest transcript, in bytes.
 const TRANSCRIPT_BYTES_MAX: usize = 1024 * 1024;
+
+/// What an utterance holds beside what is said.
+const SPEECH_OVERHEAD_BYTES: usize = 1024;
 
 /// What to launch; without a body, the sample of the stream's kind at its natural pace.
 #[derive(Debug, Default, Deserialize)]
@@ -20,6 +28,16 @@ struct LaunchBody {
     /// Markdown in a string, or the JSON form.
     transcript: Option<Box<RawValue>>,
     speed: Option<f64>,
+}
+
+/// A [`LaunchBody`], from an object only.
+struct LaunchRequest(LaunchBody);
+
+impl<'de> Deserialize<'de> for LaunchRequest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let expected = r#"what to launch, as in {"transcript": "…", "speed": 2}"#;
+        object(deserializer, expected).map(Self)
+    }
 }
 
 pub(super) async fn launch(
@@ -33,7 +51,8 @@ pub(super) async fn launch(
         LaunchBody::default()
     } else {
         body::require_json(&request)?;
-        body::parse(&json)?
+        let launch = body::parse::<LaunchRequest>(&json, "invalid_launch")?;
+        launch.0
     };
     let pace = match asked.speed {
         Some(speed) => Pace::at_speed(speed).ok_or_else(|| {
@@ -45,38 +64,53 @@ pub(super) async fn launch(
         Some(json) => transcript(&json)?,
         None => Transcript::sample(stream.kind())?,
     };
+    let limit = state.hub.config().event_bytes_max;
+    if transcript.longest_speech() > limit.saturating_sub(SPEECH_OVERHEAD_BYTES) {
+        let message = format!("a speech is longer than an event may be: {limit} bytes");
+        return Err(ApiError::unprocessable("invalid_transcript", message));
+    }
     let players = state.players.as_ref().ok_or(ControlError::NotRunning)?;
     let launch = Launch { stream, transcript, pace };
     players.send(launch).await.map_err(|_| ApiError::unavailable())??;
     Ok(accepted("launched"))
 }
 
-pub(super) async fn pause(target: Target, state: Data<ApiState>) -> Result<HttpResponse, ApiError> {
-    steer(target, Command::Pause, state).await?;
+pub(super) async fn pause(
+    Target(stream): Target,
+    state: Data<ApiState>,
+) -> Result<HttpResponse, ApiError> {
+    steer(&stream, Command::Pause, &state).await?;
     Ok(accepted("paused"))
 }
 
 pub(super) async fn resume(
-    target: Target,
+    Target(stream): Target,
     state: Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
-    steer(target, Command::Resume, state).await?;
+    steer(&stream, Command::Resume, &state).await?;
     Ok(accepted("resumed"))
 }
 
-pub(super) async fn stop(target: Target, state: Data<ApiState>) -> Result<HttpResponse, ApiError> {
-    steer(target, Command::Stop, state).await?;
+/// Ends the performance. A stream whose performance has ended without it, as in a restart, is ended, too.
+pub(super) async fn stop(
+    Target(stream): Target,
+    state: Data<ApiState>,
+) -> Result<HttpResponse, ApiError> {
+    match steer(&stream, Command::Stop, &state).await {
+        Err(ControlError::NotRunning) if state.hub.is_under_way(&stream).await? => {
+            let name = vocabulary(stream.kind()).final_name();
+            let end = NewEvent::new(name, &serde_json::json!({ "reason": "stopped" }));
+            state.hub.publish(&stream, end.map_err(|_| ApiError::internal())?).await?;
+        }
+        steered => steered?,
+    }
     Ok(accepted("stopped"))
 }
 
-async fn steer(
-    Target(stream): Target,
-    command: Command,
-    state: Data<ApiState>,
-) -> Result<(), ApiError> {
+async fn steer(stream: &StreamKey, command: Command, state: &ApiState) -> Result<(), ControlError> {
     let players = state.players.as_ref().ok_or(ControlError::NotRunning)?;
-    players.send(Control { stream, command }).await.map_err(|_| ApiError::unavailable())??;
-    Ok(())
+    let control = Control { stream: stream.clone(), command };
+    players.send(control).await.unwrap_or(Err(PublishError::Unavailable.into()))
 }
 
 fn accepted(status: &str) -> HttpResponse {

@@ -87,8 +87,12 @@ impl ApiError {
         Self::new(StatusCode::REQUEST_TIMEOUT, "timeout", "the body took too long to arrive")
     }
 
-    pub(super) fn invalid_event(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_event", message)
+    pub(super) fn unprocessable(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, message)
+    }
+
+    fn invalid_event(message: impl Into<String>) -> Self {
+        Self::unprocessable("invalid_event", message)
     }
 
     pub(super) fn unavailable() -> Self {
@@ -211,7 +215,7 @@ impl From<ControlError> for ApiError {
 
 impl From<TranscriptError> for ApiError {
     fn from(error: TranscriptError) -> Self {
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_transcript", error.to_string())
+        Self::unprocessable("invalid_transcript", error.to_string())
     }
 }
 

@@ -11,11 +11,14 @@ use uuid::Uuid;
 use super::{ApiState, body, error::ApiError, target::Target};
 use crate::{
     event::{EventId, IdempotencyKey, NewEvent},
-    hub::{BATCH_MAX, Broadcast, SendToClient},
+    hub::{Broadcast, SendToClient},
 };
 
 /// What a request may hold beside the payloads of its events.
 const OVERHEAD_BYTES: usize = 16 * 1024;
+
+/// The code for a body of the wrong shape.
+const INVALID: &str = "invalid_event";
 
 #[derive(Serialize)]
 struct PublishedBody {
@@ -29,12 +32,12 @@ pub(super) async fn publish(
     state: Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
     body::require_json(&request)?;
-    let limit = BATCH_MAX * state.hub.config().event_bytes_max + OVERHEAD_BYTES;
+    let limit = state.hub.config().publish_bytes_max() + OVERHEAD_BYTES;
     let json = body::text(&request, payload, limit, &state).await?;
     let events = if json.trim_start().starts_with('[') {
-        body::parse::<Vec<NewEvent>>(&json)?
+        body::parse::<Vec<NewEvent>>(&json, INVALID)?
     } else {
-        vec![body::parse::<NewEvent>(&json)?]
+        vec![body::parse::<NewEvent>(&json, INVALID)?]
     };
     let mut broadcast = Broadcast::new(stream, &events)?;
     if let Some(key) = idempotency_key(request.headers())? {
@@ -63,7 +66,7 @@ pub(super) async fn send_to_client(
         .map_err(|_| ApiError::bad_request("invalid_client_id", "a client id is a UUID"))?;
     let limit = state.hub.config().event_bytes_max + OVERHEAD_BYTES;
     let json = body::text(&request, payload, limit, &state).await?;
-    let event = body::parse::<NewEvent>(&json)?;
+    let event = body::parse::<NewEvent>(&json, INVALID)?;
     state.hub.send_to_client(SendToClient::new(stream, client, event)?).await?;
     Ok(HttpResponse::Accepted().json(PublishedBody { ids: vec![None] }))
 }

@@ -151,8 +151,8 @@ pub enum PublishError {
     /// The broadcast itself.
     #[error(transparent)]
     Broadcast(#[from] BroadcastError),
-    /// One of the payloads is longer than the hub takes.
-    #[error("the event's data is longer than {limit} bytes")]
+    /// One of the payloads, or all of them together, are longer than the hub takes.
+    #[error("the data is longer than {limit} bytes")]
     TooLarge {
         /// The limit, in bytes.
         limit: usize,

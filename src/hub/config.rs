@@ -23,7 +23,8 @@ pub struct HubConfig {
     pub clients_per_address_max: usize,
     /// Deliveries that wait for one client before it falls behind. Default 64.
     ///
-    /// What waits is shared between the clients of a stream: a delivery costs each some 100 bytes.
+    /// What waits is shared between the clients of a stream: a delivery costs each some 100 bytes. See
+    /// [`backlog_bytes_max`](Self::backlog_bytes_max) for the bytes.
     pub mailbox_capacity: usize,
     /// Events that an active stream keeps in memory. Default 256.
     pub history_events: usize,
@@ -33,11 +34,23 @@ pub struct HubConfig {
     pub event_bytes_max: usize,
     /// Publishes that may wait for one stream's commit; further ones are refused. Default 1,024.
     pub pending_publishes_max: usize,
+    /// Bytes of data that may wait for one stream's commit; further publishes are refused. Default 16 MiB.
+    pub pending_bytes_max: usize,
+    /// Bytes that wait for one client before it falls behind, whatever their number. Default 1 MiB.
+    ///
+    /// They are shared between the clients of a stream that are equally far behind.
+    pub backlog_bytes_max: usize,
     /// How long a stream that nobody follows or publishes to stays in memory. Default 60 s.
     pub idle_after: Duration,
 }
 
 impl HubConfig {
+    /// The longest publish: bytes of data of all its events, 1 MiB or one event if that may be longer.
+    pub(crate) const fn publish_bytes_max(&self) -> usize {
+        const MIB: usize = 1024 * 1024;
+        if self.event_bytes_max > MIB { self.event_bytes_max } else { MIB }
+    }
+
     /// The retry time for one connection: half to one and a half of [`retry`](Self::retry), so that
     /// clients that were cut off together do not come back together.
     pub(crate) fn jittered_retry(&self) -> Duration {
@@ -64,6 +77,8 @@ impl Default for HubConfig {
             history_bytes: 256 * 1024,
             event_bytes_max: 64 * 1024,
             pending_publishes_max: 1024,
+            pending_bytes_max: 16 * 1024 * 1024,
+            backlog_bytes_max: 1024 * 1024,
             idle_after: Duration::from_secs(60),
         }
     }

@@ -26,6 +26,10 @@ pub(crate) struct Publish<A> {
 }
 
 impl<A> Publish<A> {
+    fn bytes(&self) -> usize {
+        self.events.iter().map(|event| event.data().len()).sum()
+    }
+
     /// What the publisher is answered, given what the store has made of the durable events.
     pub(crate) fn settle(&self, outcome: Option<Outcome>) -> Result<Published, PublishError> {
         let (mut next, is_repeat) = match outcome {
@@ -72,13 +76,16 @@ impl<A> Batch<A> {
 #[derive(Debug)]
 pub(crate) struct PublishQueue<A> {
     waiting: VecDeque<Publish<A>>,
+    /// Bytes of data that wait.
+    bytes: usize,
     waiting_max: usize,
+    bytes_max: usize,
     is_storing: bool,
 }
 
 impl<A> PublishQueue<A> {
-    pub(crate) fn new(waiting_max: usize) -> Self {
-        Self { waiting: VecDeque::new(), waiting_max, is_storing: false }
+    pub(crate) fn new(waiting_max: usize, bytes_max: usize) -> Self {
+        Self { waiting: VecDeque::new(), bytes: 0, waiting_max, bytes_max, is_storing: false }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -87,9 +94,11 @@ impl<A> PublishQueue<A> {
 
     /// Adds a publish, or hands it back if too many are waiting.
     pub(crate) fn push(&mut self, publish: Publish<A>) -> Result<(), Publish<A>> {
-        if self.waiting.len() >= self.waiting_max {
+        let bytes = publish.bytes();
+        if self.waiting.len() >= self.waiting_max || self.bytes + bytes > self.bytes_max {
             return Err(publish);
         }
+        self.bytes += bytes;
         self.waiting.push_back(publish);
         Ok(())
     }
@@ -104,12 +113,13 @@ impl<A> PublishQueue<A> {
         let (mut events, mut bytes) = (0, 0);
         while let Some(next) = self.waiting.front() {
             events += next.events.len();
-            bytes += next.events.iter().map(|event| event.data().len()).sum::<usize>();
+            bytes += next.bytes();
             if !publishes.is_empty() && (events > BATCH_EVENTS || bytes > BATCH_BYTES) {
                 break;
             }
             // What comes after the end has to see whether it was stored.
             let is_final = next.events.iter().any(Event::is_final);
+            self.bytes -= next.bytes();
             publishes.extend(self.waiting.pop_front());
             if is_final {
                 break;
@@ -147,7 +157,7 @@ mod tests {
 
     #[test]
     fn what_comes_while_a_batch_is_stored_is_the_next_batch() {
-        let mut queue = PublishQueue::new(100);
+        let mut queue = PublishQueue::new(100, 10_000);
         queue.push(publish(1, &["note"])).unwrap();
         assert_eq!(next(&mut queue), Some(vec![1]));
         queue.push(publish(2, &["note", "note"])).unwrap();
@@ -162,7 +172,7 @@ mod tests {
 
     #[test]
     fn tokens_alone_wait_for_nothing() {
-        let mut queue = PublishQueue::new(100);
+        let mut queue = PublishQueue::new(100, 10_000);
         queue.push(publish(1, &["token"])).unwrap();
         assert_eq!(next(&mut queue), Some(vec![1]));
         queue.push(publish(2, &["token"])).unwrap();
@@ -171,7 +181,7 @@ mod tests {
 
     #[test]
     fn what_comes_after_the_end_waits_for_the_end() {
-        let mut queue = PublishQueue::new(100);
+        let mut queue = PublishQueue::new(100, 10_000);
         queue.push(publish(1, &["note", "complete"])).unwrap();
         queue.push(publish(2, &["note"])).unwrap();
         assert_eq!(next(&mut queue), Some(vec![1]));
@@ -181,8 +191,19 @@ mod tests {
     }
 
     #[test]
+    fn the_queue_is_bounded_in_bytes_and_takes_more_once_they_are_gone() {
+        let bytes = publish(0, &["note"]).bytes();
+        let mut queue = PublishQueue::new(100, 2 * bytes);
+        queue.push(publish(1, &["note"])).unwrap();
+        queue.push(publish(2, &["note"])).unwrap();
+        assert_eq!(queue.push(publish(3, &["note"])).unwrap_err().answer, 3);
+        assert_eq!(next(&mut queue), Some(vec![1, 2]));
+        queue.push(publish(4, &["note", "note"])).unwrap();
+    }
+
+    #[test]
     fn the_queue_and_its_batches_are_bounded() {
-        let mut queue = PublishQueue::new(30);
+        let mut queue = PublishQueue::new(30, 1_000_000);
         for answer in 0..30 {
             queue.push(publish(answer, &["note"; 100])).unwrap();
         }

@@ -84,6 +84,16 @@ impl Registry {
         (is_full || !connect.handle.is_connected()).then_some(ConnectError::Full)
     }
 
+    /// The limit that a publish does not keep, if there is one.
+    fn exceeded_limit(&self, broadcast: &Broadcast) -> Option<usize> {
+        let (event_max, publish_max) =
+            (self.config.event_bytes_max, self.config.publish_bytes_max());
+        let lengths = || broadcast.events.iter().map(|event| event.data().len());
+        let is_event_too_large = lengths().any(|length| length > event_max);
+        let is_publish_too_large = lengths().sum::<usize>() > publish_max;
+        is_event_too_large.then_some(event_max).or(is_publish_too_large.then_some(publish_max))
+    }
+
     /// The stream's entry, with an actor that is alive: one that has panicked is replaced.
     pub(super) fn entry(&mut self, key: &StreamKey, ctx: &Context<Self>) -> &mut Entry {
         let Self { config, clock, store, streams, .. } = self;
@@ -192,8 +202,7 @@ impl Handler<Broadcast> for Registry {
     type Result = ResponseFuture<Result<Published, PublishError>>;
 
     fn handle(&mut self, broadcast: Broadcast, ctx: &mut Self::Context) -> Self::Result {
-        let limit = self.config.event_bytes_max;
-        if broadcast.events.iter().any(|event| event.data().len() > limit) {
+        if let Some(limit) = self.exceeded_limit(&broadcast) {
             return Box::pin(async move { Err(PublishError::TooLarge { limit }) });
         }
         let published = self.entry(&broadcast.stream.clone(), ctx).ask(broadcast);

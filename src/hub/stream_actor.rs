@@ -72,7 +72,7 @@ impl StreamActor {
         idle: Recipient<StreamIdle>,
     ) -> Self {
         let history = History::new(config.history_events, config.history_bytes);
-        let queue = PublishQueue::new(config.pending_publishes_max);
+        let queue = PublishQueue::new(config.pending_publishes_max, config.pending_bytes_max);
         Self {
             state: StreamState::new(key.clone(), history),
             key,

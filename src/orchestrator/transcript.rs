@@ -144,6 +144,18 @@ pub enum TranscriptError {
     },
 }
 
+impl Transcript {
+    /// The length of the longest speech, in bytes as JSON writes it.
+    #[must_use]
+    pub fn longest_speech(&self) -> usize {
+        let length = |cue: &Cue| match cue {
+            Cue::Speech(speech) => serde_json::to_string(&speech.text).map_or(0, |json| json.len()),
+            Cue::Phase(_) | Cue::Summary(_) | Cue::Silence(_) => 0,
+        };
+        self.cues.iter().map(length).max().unwrap_or_default()
+    }
+}
+
 impl FromStr for Transcript {
     type Err = TranscriptError;
 
