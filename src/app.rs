@@ -136,8 +136,8 @@ async fn shut_down(hub: &Hub, handle: &ServerHandle, drain: Duration) {
     let spread = Duration::from_millis(clients as u64).min(drain / 2);
     log::info!(clients; "shutting down");
     // The last ones may be blocked and never end by themselves.
-    let _ = tokio::time::timeout(drain.mul_f64(0.8), hub.shutdown(spread)).await;
-    handle.stop(true).await;
+    let ended = tokio::time::timeout(drain.mul_f64(0.8), hub.shutdown(spread)).await;
+    handle.stop(ended.is_ok()).await;
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {

@@ -9,6 +9,9 @@ use crate::{hub::HubConfig, store::DatabaseUrl};
 /// File descriptors kept free for publishers, health checks, the database and the logs.
 const DESCRIPTORS_RESERVED: u64 = 256;
 
+/// The longest time that makes sense for any setting.
+const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// Settings of a server.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ServerConfig {
@@ -167,7 +170,11 @@ impl HubSettings {
 fn duration(text: &str) -> Result<Duration, String> {
     let duration = humantime::parse_duration(text)
         .map_err(|error| format!("{error}; write it like 15s, 500ms or 1h"))?;
-    if duration.is_zero() { Err("must be longer than nothing".into()) } else { Ok(duration) }
+    match duration {
+        Duration::ZERO => Err("must be longer than nothing".into()),
+        duration if duration > DURATION_MAX => Err("must be at most 365 days".into()),
+        duration => Ok(duration),
+    }
 }
 
 fn positive(text: &str) -> Result<usize, String> {
@@ -213,7 +220,7 @@ mod tests {
     fn durations_have_units_and_are_not_zero() {
         assert_eq!(duration("15s"), Ok(Duration::from_secs(15)));
         assert_eq!(duration("1h 30m"), Ok(Duration::from_secs(5400)));
-        for text in ["", "0s", "15", "-1s", "soon"] {
+        for text in ["", "0s", "15", "-1s", "soon", "2y"] {
             assert!(duration(text).is_err(), "{text:?}");
         }
     }

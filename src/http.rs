@@ -9,6 +9,7 @@ mod limits;
 #[cfg(feature = "server")]
 mod origin;
 mod publish;
+mod query;
 mod status;
 mod stream;
 mod target;

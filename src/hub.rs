@@ -38,7 +38,7 @@ pub use self::{
     registry::Registry,
 };
 use self::{
-    messages::{Connect, ConnectError, Inspect},
+    messages::{Connect, ConnectError, Inspect, Inspection},
     subscriber::{SubscriberBody, Surroundings},
 };
 use crate::{
@@ -83,6 +83,8 @@ pub struct Hub {
 pub(crate) struct StreamDescription {
     pub(crate) key: StreamKey,
     pub(crate) view: SnapshotView,
+    /// The id of the last durable event.
+    pub(crate) tail: Option<EventId>,
     /// None if nothing durable has been published.
     pub(crate) stored: Option<StoredStream>,
 }
@@ -230,11 +232,16 @@ impl Hub {
         stream: &StreamKey,
     ) -> Result<Option<StreamDescription>, StoreError> {
         let stored = self.store.load(stream).await?;
-        let view = self.ask(Inspect(stream.clone())).await.flatten();
-        let at_rest =
-            || stored.as_ref().map(|stored| SnapshotView::at_rest(stored.snapshot.clone(), 0));
-        let view = view.or_else(at_rest);
-        Ok(view.map(|view| StreamDescription { key: stream.clone(), view, stored }))
+        let inspection = self.ask(Inspect(stream.clone())).await.flatten();
+        let (view, tail) = match (inspection, &stored) {
+            // What is in memory was read together.
+            (Some(Inspection { view, tail }), _) => (view, tail),
+            (None, Some(stored)) => {
+                (SnapshotView::at_rest(stored.snapshot.clone(), 0), Some(stored.tail))
+            }
+            (None, None) => return Ok(None),
+        };
+        Ok(Some(StreamDescription { key: stream.clone(), view, tail, stored }))
     }
 
     /// Whether somebody has published to a stream and it has not ended.
@@ -256,17 +263,10 @@ impl Hub {
         let describe = |(stored, clients): (StoredStream, usize)| StreamDescription {
             key: stored.key.clone(),
             view: SnapshotView::at_rest(stored.snapshot.clone(), clients),
+            tail: Some(stored.tail),
             stored: Some(stored),
         };
         Ok(streams.into_iter().zip(counts).map(describe).collect())
-    }
-
-    /// What is stored of a stream, but for its events.
-    pub(crate) async fn stored(
-        &self,
-        stream: &StreamKey,
-    ) -> Result<Option<StoredStream>, StoreError> {
-        self.store.load(stream).await
     }
 
     /// The stored events after a cursor.

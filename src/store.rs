@@ -42,7 +42,7 @@ impl FromStr for DatabaseUrl {
 
     fn from_str(url: &str) -> Result<Self, Self::Err> {
         match url.strip_prefix("sqlite://") {
-            Some(path) if !path.is_empty() => Ok(Self(path.into())),
+            Some(path) if !path.is_empty() && path != ":memory:" => Ok(Self(path.into())),
             _ => Err(StoreError::Url),
         }
     }
@@ -162,7 +162,7 @@ fn lock(url: &DatabaseUrl) -> Result<File, StoreError> {
 #[non_exhaustive]
 pub enum StoreError {
     /// The URL names no database.
-    #[error("a database is named sqlite://PATH")]
+    #[error("a database is a file, named as in sqlite://PATH")]
     Url,
     /// The file cannot be opened, or is no database.
     #[error("cannot open the database {url}: {reason}")]

@@ -1,23 +1,23 @@
 //! `watch`: follows a stream in the terminal, as a browser would: it reconnects, resumes and shows gaps.
 
 use std::{
+    cell::Cell,
     io::{self, Write},
+    pin::pin,
     time::Duration,
 };
 
+use bytes::Bytes;
 use clap::Args;
 use eventsource_stream::{Event, Eventsource};
-use futures_util::StreamExt;
+use futures_util::{StreamExt, TryStreamExt};
 use serde_json::{Value, json};
 
 use super::client::{ApiClient, Refused, ServerArgs};
-use crate::stream_key::StreamKey;
+use crate::{event::vocabulary, stream_key::StreamKey};
 
 /// How long to wait before reconnecting until the server has said.
 const RETRY: Duration = Duration::from_secs(2);
-
-/// The events that end a stream.
-const FINAL_NAMES: [&str; 2] = ["complete", "conversation_completed"];
 
 #[derive(Debug, Args)]
 pub(super) struct WatchArgs {
@@ -36,7 +36,8 @@ pub(super) struct WatchArgs {
 pub(super) async fn watch(args: WatchArgs) -> anyhow::Result<()> {
     let client = ApiClient::new(&args.server);
     let mut last_event_id = args.from;
-    let mut retry = RETRY;
+    let retry = Cell::new(RETRY);
+    let final_name = vocabulary(args.stream.kind()).final_name();
     let mut screen = Screen::default();
     let mut has_connected = false;
     loop {
@@ -44,9 +45,9 @@ pub(super) async fn watch(args: WatchArgs) -> anyhow::Result<()> {
             Ok(None) => return Ok(()),
             Ok(Some(body)) => {
                 has_connected = true;
-                let mut events = body.eventsource();
+                let heard = |bytes: &Bytes| retry.set(find_retry(bytes).unwrap_or(retry.get()));
+                let mut events = pin!(body.inspect_ok(heard).eventsource());
                 while let Some(Ok(event)) = events.next().await {
-                    retry = event.retry.unwrap_or(retry);
                     // The parser repeats the last id for events that have none.
                     let id = Some(&event.id).filter(|id| !id.is_empty());
                     let new_id = id.filter(|id| last_event_id.as_ref() != Some(*id));
@@ -57,7 +58,7 @@ pub(super) async fn watch(args: WatchArgs) -> anyhow::Result<()> {
                     if let Some(id) = new_id {
                         last_event_id = Some(id.clone());
                     }
-                    if FINAL_NAMES.contains(&event.event.as_str()) {
+                    if event.event == final_name {
                         return Ok(());
                     }
                 }
@@ -67,8 +68,16 @@ pub(super) async fn watch(args: WatchArgs) -> anyhow::Result<()> {
             Err(error) if !has_connected || error.is::<Refused>() => return Err(error),
             Err(error) => log::warn!("{error:#}; trying again"),
         }
-        tokio::time::sleep(retry).await;
+        tokio::time::sleep(retry.get()).await;
     }
+}
+
+/// The time that the server gives each client before it reconnects. The parser only tells of one that comes
+/// with an event, and ours comes alone, first of all.
+fn find_retry(bytes: &[u8]) -> Option<Duration> {
+    let line =
+        std::str::from_utf8(bytes).ok()?.lines().find_map(|line| line.strip_prefix("retry: "))?;
+    line.parse().ok().map(Duration::from_millis)
 }
 
 fn write_json(event: &Event, id: Option<&String>) -> io::Result<()> {
@@ -118,7 +127,7 @@ impl Screen {
         self.line(&format!("-- {} --", about.join(" · ")))?;
         for open in data.get("open").and_then(Value::as_array).into_iter().flatten() {
             let text = |field: &str| open.get(field).and_then(Value::as_str).unwrap_or_default();
-            self.say(text("participant"), text("text"))?;
+            self.say(text("name"), text("text"))?;
         }
         Ok(())
     }

@@ -175,7 +175,7 @@ impl Vocabulary for Conversation {
                     voice: spoken.persona_slug.clone(),
                     participant: spoken.participant_id,
                     persona: Some(spoken.persona_slug),
-                    name: Some(spoken.persona_name),
+                    name: spoken.persona_name,
                     segment: Some(spoken.segment),
                     text: spoken.token,
                 }),

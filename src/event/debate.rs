@@ -100,9 +100,9 @@ impl Vocabulary for Debate {
             "token" => serde_json::from_str(data).map(|Token { speaker, token, segment }| Change {
                 token: Some(SpokenToken {
                     voice: speaker.clone(),
-                    participant: speaker,
+                    participant: speaker.clone(),
                     persona: None,
-                    name: None,
+                    name: speaker,
                     segment,
                     text: token,
                 }),

@@ -111,8 +111,8 @@ pub(crate) struct Token {
     pub(crate) voice: String,
     pub(crate) participant: String,
     pub(crate) persona: Option<String>,
-    /// The speaker as it is shown, where that differs from the participant.
-    pub(crate) name: Option<String>,
+    /// The speaker, as it is shown.
+    pub(crate) name: String,
     pub(crate) segment: Option<String>,
     pub(crate) text: String,
 }
@@ -124,14 +124,17 @@ pub(crate) struct OpenUtterance {
     pub(crate) participant: String,
     /// The persona that speaks.
     pub(crate) persona: Option<String>,
+    /// Who speaks, as it is shown.
+    pub(crate) name: String,
     /// Which of the speaker's texts this is.
     pub(crate) segment: Option<String>,
     /// What has been said so far.
     pub(crate) text: String,
     #[serde(skip)]
     voice: String,
+    /// There was no room for more: the text stays what it is, without a hole, until it is whole.
     #[serde(skip)]
-    name: Option<String>,
+    is_cut: bool,
 }
 
 /// Every utterance that is being spoken, in the order in which they were begun.
@@ -142,9 +145,9 @@ pub(crate) struct OpenText {
 }
 
 impl OpenText {
-    /// How much open text a stream keeps, in bytes; past it, the oldest utterance is forgotten.
+    /// How much open text a stream keeps, in bytes; past it, no text grows any more.
     pub(crate) const MAX_BYTES: usize = 256 * 1024;
-    /// How many utterances may be open at once.
+    /// How many utterances may be open at once; past it, the oldest is forgotten.
     pub(crate) const MAX_UTTERANCES: usize = 64;
 
     /// Adds a token, or closes a voice, as the event says.
@@ -162,8 +165,7 @@ impl OpenText {
 
     /// Who speaks: the voice that was opened last.
     pub(crate) fn speaker(&self) -> Option<&str> {
-        let open = self.utterances.last()?;
-        Some(open.name.as_deref().unwrap_or(&open.participant))
+        self.utterances.last().map(|open| open.name.as_str())
     }
 
     pub(crate) fn utterances(&self) -> &[OpenUtterance] {
@@ -177,21 +179,26 @@ impl OpenText {
     fn add(&mut self, token: &Token) {
         let is_same =
             |open: &OpenUtterance| open.voice == token.voice && open.segment == token.segment;
-        match self.utterances.iter_mut().find(|open| is_same(open)) {
-            Some(open) => open.text.push_str(&token.text),
-            None => self.utterances.push(OpenUtterance {
+        let at = self.utterances.iter().position(is_same).unwrap_or_else(|| {
+            if self.utterances.len() == Self::MAX_UTTERANCES {
+                self.bytes -= self.utterances.remove(0).text.len();
+            }
+            self.utterances.push(OpenUtterance {
                 participant: token.participant.clone(),
                 persona: token.persona.clone(),
-                segment: token.segment.clone(),
-                text: token.text.clone(),
-                voice: token.voice.clone(),
                 name: token.name.clone(),
-            }),
-        }
-        self.bytes += token.text.len();
-        while self.bytes > Self::MAX_BYTES || self.utterances.len() > Self::MAX_UTTERANCES {
-            let forgotten = self.utterances.remove(0);
-            self.bytes -= forgotten.text.len();
+                segment: token.segment.clone(),
+                text: String::new(),
+                voice: token.voice.clone(),
+                is_cut: false,
+            });
+            self.utterances.len() - 1
+        });
+        let Some(open) = self.utterances.get_mut(at) else { return };
+        open.is_cut |= self.bytes + token.text.len() > Self::MAX_BYTES;
+        if !open.is_cut {
+            open.text.push_str(&token.text);
+            self.bytes += token.text.len();
         }
     }
 
@@ -296,7 +303,7 @@ mod tests {
                 voice: voice.to_string(),
                 participant: voice.to_string(),
                 persona: None,
-                name: None,
+                name: voice.to_string(),
                 segment: None,
                 text: text.into(),
             }),

@@ -1,13 +1,15 @@
 //! The durable history as JSON, a page at a time.
 
-use actix_web::{
-    HttpRequest, HttpResponse,
-    web::{Data, Query},
-};
+use actix_web::{HttpRequest, HttpResponse, web::Data};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{ApiState, error::ApiError, target::Target};
+use super::{
+    ApiState,
+    error::ApiError,
+    query::{limit, query},
+    target::Target,
+};
 use crate::{event::EventId, store::PageLimits};
 
 const LIMIT_DEFAULT: usize = 100;
@@ -47,7 +49,11 @@ pub(super) async fn page(
 ) -> Result<HttpResponse, ApiError> {
     let query = query::<PageQuery>(&request)?;
     let limit = limit(query.limit, LIMIT_DEFAULT, LIMIT_MAX)?;
-    let tail = state.hub.stored(&stream).await?.ok_or_else(ApiError::no_such_stream)?.tail;
+    let description = state.hub.describe(&stream).await?.ok_or_else(ApiError::no_such_stream)?;
+    let Some(tail) = description.tail else {
+        // Tokens are all there has been.
+        return Ok(HttpResponse::Ok().json(PageBody { events: Vec::new(), next: None }));
+    };
     let after = match query.after {
         Some(after) => after.parse().ok().filter(|after: &EventId| after.epoch == tail.epoch),
         None => Some(EventId { seq: 0, ..tail }),
@@ -70,20 +76,4 @@ pub(super) async fn page(
         })
         .collect::<Result<_, ApiError>>()?;
     Ok(HttpResponse::Ok().json(PageBody { events, next }))
-}
-
-/// Reads a query strictly: an unknown, repeated or malformed parameter is an error.
-pub(super) fn query<T: serde::de::DeserializeOwned>(request: &HttpRequest) -> Result<T, ApiError> {
-    Query::<T>::from_query(request.query_string()).map(Query::into_inner).map_err(|_| {
-        let message = "the query has a parameter that is unknown, repeated or malformed";
-        ApiError::bad_request("invalid_query", message)
-    })
-}
-
-/// A page's length, within its bounds.
-pub(super) fn limit(asked: Option<usize>, default: usize, max: usize) -> Result<usize, ApiError> {
-    match asked.unwrap_or(default) {
-        limit if (1..=max).contains(&limit) => Ok(limit),
-        _ => Err(ApiError::bad_request("invalid_query", format!("'limit' must be 1 to {max}"))),
-    }
 }

@@ -34,8 +34,11 @@ pub(crate) async fn refuse_foreign_pages(
 fn is_foreign(request: &HttpRequest) -> bool {
     let text =
         |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap_or_default());
+    // What a browser says of itself holds behind any proxy, whatever that makes of the host.
+    if text("sec-fetch-site") == Some("same-origin") {
+        return false;
+    }
     let Some(origin) = text("origin") else {
-        // Not a browser, or one that says so in another way.
         return text("sec-fetch-site") == Some("cross-site");
     };
     let host = origin.split_once("://").map(|(_, host)| host);
@@ -64,6 +67,8 @@ mod tests {
             (&[("origin", "")], true),
             (&[("sec-fetch-site", "cross-site")], true),
             (&[("sec-fetch-site", "same-origin")], false),
+            (&[("origin", "https://proxy.example"), ("sec-fetch-site", "same-origin")], false),
+            (&[("origin", "https://evil.example"), ("sec-fetch-site", "cross-site")], true),
         ] {
             let mut request = TestRequest::post()
                 .insert_header(("host", "127.0.0.1:3000"))

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     ApiState,
     error::ApiError,
-    history::{limit, query},
+    query::{limit, query},
     target::{Mounted, Target},
 };
 use crate::{
@@ -55,7 +55,7 @@ impl From<StreamDescription> for StreamBody {
         Self {
             id: stream.key.id().to_string(),
             view: stream.view,
-            last_event_id: stored.map(|stored| stored.tail),
+            last_event_id: stream.tail,
             created_at: stored.map(|stored| stored.created_at),
             last_activity_at: stored.map(|stored| stored.last_activity_at),
         }

@@ -13,7 +13,7 @@ use super::{
     subscriber::SubscriberHandle,
 };
 use crate::{
-    event::{Event, EventError, NewEvent},
+    event::{Event, EventError, EventId, NewEvent},
     sse::Cursor,
     stream_key::StreamKey,
 };
@@ -188,9 +188,16 @@ pub(crate) struct End {
     pub(crate) after: Duration,
 }
 
+/// A stream as its actor knows it.
+#[derive(Debug)]
+pub(crate) struct Inspection {
+    pub(crate) view: SnapshotView,
+    pub(crate) tail: Option<EventId>,
+}
+
 /// Asks for a stream's snapshot, if the stream is in memory.
 #[derive(Debug, Message)]
-#[rtype(result = "Option<SnapshotView>")]
+#[rtype(result = "Option<Inspection>")]
 pub(crate) struct Inspect(pub(crate) StreamKey);
 
 /// A stream's actor has nothing left to do, and had handled this many messages when it said so.
@@ -207,5 +214,5 @@ pub(crate) struct StreamIdle {
 #[rtype(result = "()")]
 pub(crate) struct Retire;
 
-/// An address that an application's actors send [`Broadcast`], [`SendToClient`] and [`Stats`] to.
+/// An address that an application's actors send [`Broadcast`](super::Broadcast), [`SendToClient`] and [`Stats`] to.
 pub type RegistryAddr = Addr<Registry>;

@@ -17,11 +17,11 @@ use super::{
     broadcast::{Broadcast, PublishError, Published},
     config::HubConfig,
     messages::{
-        ClientCounts, Connect, ConnectError, Disconnect, HubStats, Inspect, NextChunk, Retire,
-        SendToClient, SendToClientError, Shutdown, Stats, StreamIdle,
+        ClientCounts, Connect, ConnectError, Disconnect, HubStats, Inspect, Inspection, NextChunk,
+        Retire, SendToClient, SendToClientError, Shutdown, Stats, StreamIdle,
     },
     stream_actor::StreamActor,
-    stream_state::{Chunk, SnapshotView},
+    stream_state::Chunk,
 };
 use crate::{
     clock::Clock,
@@ -232,7 +232,7 @@ impl Handler<NextChunk> for Registry {
 }
 
 impl Handler<Inspect> for Registry {
-    type Result = ResponseFuture<Option<SnapshotView>>;
+    type Result = ResponseFuture<Option<Inspection>>;
 
     fn handle(&mut self, question: Inspect, _: &mut Self::Context) -> Self::Result {
         let view = self.streams.get_mut(&question.0).map(|entry| entry.ask(question));

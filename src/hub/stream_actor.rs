@@ -17,11 +17,11 @@ use super::{
     config::HubConfig,
     history::History,
     messages::{
-        Connect, ConnectError, Deliver, Disconnect, Inspect, NextChunk, Retire, SendToClient,
-        SendToClientError, Shutdown, StreamIdle,
+        Connect, ConnectError, Deliver, Disconnect, Inspect, Inspection, NextChunk, Retire,
+        SendToClient, SendToClientError, Shutdown, StreamIdle,
     },
     publish_queue::{Publish, PublishQueue},
-    stream_state::{CHUNK_BYTES, Chunk, Delivery, Next, SnapshotView, StreamState, Then},
+    stream_state::{CHUNK_BYTES, Chunk, Delivery, Next, StreamState, Then},
     subscriber::{SubscriberHandle, Undelivered},
 };
 use crate::{
@@ -280,8 +280,8 @@ impl Handler<Inspect> for StreamActor {
 
     fn handle(&mut self, _: Inspect, _: &mut Self::Context) -> Self::Result {
         self.handled += 1;
-        let view: Option<SnapshotView> = self.state.has_begun().then(|| self.state.view());
-        actix::MessageResult(view)
+        let inspect = || Inspection { view: self.state.view(), tail: self.state.tail() };
+        actix::MessageResult(self.state.has_begun().then(inspect))
     }
 }
 

@@ -145,6 +145,10 @@ impl<H> StreamState<H> {
         self.snapshot.status == Status::Completed
     }
 
+    pub(crate) fn tail(&self) -> Option<EventId> {
+        self.tail
+    }
+
     /// Whether the stream has anything that a restart would bring back.
     pub(crate) fn is_stored(&self) -> bool {
         self.tail.is_some()
@@ -279,6 +283,8 @@ impl<H> StreamState<H> {
             return Vec::new();
         }
         self.history.clear();
+        // What has been said meanwhile is not known here.
+        self.open = OpenText::default();
         self.tail = Some(EventId { seq: next.seq - 1, ..next });
         let live: Vec<_> = self.live().map(|(subscriber, _)| subscriber).collect();
         for subscriber in &live {

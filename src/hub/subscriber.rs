@@ -11,7 +11,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{self, Poll},
     time::Duration,
@@ -60,7 +60,7 @@ pub(crate) struct SubscriberActor {
     id: Uuid,
     stream: StreamKey,
     hub: Arc<Surroundings>,
-    is_behind: Arc<AtomicBool>,
+    backlog: Arc<Backlog>,
     next_heartbeat: Instant,
     expires_at: Instant,
 }
@@ -69,8 +69,17 @@ pub(crate) struct SubscriberActor {
 #[derive(Debug)]
 pub(crate) struct SubscriberHandle {
     address: Addr<SubscriberActor>,
-    /// Set while deliveries pass the subscriber by: what is transient in its mailbox is not worth sending.
-    is_behind: Arc<AtomicBool>,
+    backlog: Arc<Backlog>,
+    backlog_bytes_max: usize,
+}
+
+/// What both ends of a subscriber's mailbox know of it.
+#[derive(Debug, Default)]
+struct Backlog {
+    /// Deliveries pass the subscriber by: what is transient in its mailbox is not worth sending.
+    is_behind: AtomicBool,
+    /// Bytes of the deliveries in the mailbox.
+    bytes: AtomicUsize,
 }
 
 /// A delivery was not taken.
@@ -88,9 +97,19 @@ impl SubscriberHandle {
     }
 
     pub(crate) fn deliver(&self, delivery: Deliver) -> Result<(), Undelivered> {
-        self.address.try_send(delivery).map_err(|error| match error {
-            SendError::Full(_) => Undelivered::Full,
-            SendError::Closed(_) => Undelivered::Gone,
+        let bytes = delivery.0.bytes.len();
+        let waiting = self.backlog.bytes.load(Ordering::Relaxed);
+        // One that waits for nothing gets a delivery of any length.
+        if waiting > 0 && waiting + bytes > self.backlog_bytes_max {
+            return Err(Undelivered::Full);
+        }
+        self.backlog.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.address.try_send(delivery).map_err(|error| {
+            self.backlog.bytes.fetch_sub(bytes, Ordering::Relaxed);
+            match error {
+                SendError::Full(_) => Undelivered::Full,
+                SendError::Closed(_) => Undelivered::Gone,
+            }
         })
     }
 
@@ -103,12 +122,12 @@ impl SubscriberHandle {
         reason = "once for each time that the mailbox was found full"
     )]
     pub(crate) fn fall_behind(&self) {
-        self.is_behind.store(true, Ordering::Release);
+        self.backlog.is_behind.store(true, Ordering::Release);
         self.address.do_send(FallBehind);
     }
 
     pub(crate) fn catch_up(&self) {
-        self.is_behind.store(false, Ordering::Release);
+        self.backlog.is_behind.store(false, Ordering::Release);
     }
 }
 
@@ -185,7 +204,8 @@ impl Handler<Deliver> for SubscriberActor {
     type Result = ();
 
     fn handle(&mut self, Deliver(delivery): Deliver, ctx: &mut Self::Context) {
-        if delivery.is_durable || !self.is_behind.load(Ordering::Acquire) {
+        self.backlog.bytes.fetch_sub(delivery.bytes.len(), Ordering::Relaxed);
+        if delivery.is_durable || !self.backlog.is_behind.load(Ordering::Acquire) {
             ctx.write(delivery.bytes.clone());
         }
         if delivery.is_final {
@@ -232,15 +252,18 @@ impl SubscriberBody {
     ) -> (Self, SubscriberHandle) {
         let mut mailbox = Mailbox::default();
         mailbox.set_capacity(hub.config.mailbox_capacity);
-        let is_behind = Arc::new(AtomicBool::new(false));
-        let handle =
-            SubscriberHandle { address: mailbox.address(), is_behind: Arc::clone(&is_behind) };
+        let backlog = Arc::new(Backlog::default());
+        let handle = SubscriberHandle {
+            address: mailbox.address(),
+            backlog: Arc::clone(&backlog),
+            backlog_bytes_max: hub.config.backlog_bytes_max,
+        };
         let connected_at = Instant::now();
         let actor = SubscriberActor {
             id: subscriber,
             stream: stream.clone(),
             hub: Arc::clone(&hub),
-            is_behind,
+            backlog,
             // Both are set when the actor starts.
             next_heartbeat: connected_at,
             expires_at: connected_at,

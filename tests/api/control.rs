@@ -150,9 +150,10 @@ async fn what_cannot_be_launched_is_refused_and_leaves_the_stream_alone() {
         (json!({"transcript": [1]}), 422, "invalid_transcript"),
         (json!({"speed": 0}), 400, "invalid_speed"),
         (json!({"speed": 1001}), 400, "invalid_speed"),
-        (json!({"speed": "fast"}), 422, "invalid_event"),
-        (json!({"sped": 1}), 422, "invalid_event"),
-        (json!([]), 422, "invalid_event"),
+        (json!({"speed": "fast"}), 422, "invalid_launch"),
+        (json!({"sped": 1}), 422, "invalid_launch"),
+        (json!([]), 422, "invalid_launch"),
+        (json!([null, 2.0]), 422, "invalid_launch"),
     ] {
         let answer = server.post("/api/debates/d1/launch", &body).await;
         assert_eq!(answer.status(), status, "{body}: {}", answer.text());

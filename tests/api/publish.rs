@@ -45,7 +45,8 @@ async fn transient_events_are_accepted_and_not_created() {
         let event = wire.next().await;
         assert_eq!((event.name.as_str(), event.id), (name, None));
     }
-    assert_eq!(server.get(EVENTS).await.status(), 404, "nothing is stored");
+    let history = server.get(EVENTS).await.json();
+    assert_eq!(history, json!({ "events": [], "next": null }), "nothing is stored");
     let listed = server.get("/api/debates").await.json();
     assert_eq!(listed["streams"], json!([]));
 }
@@ -185,7 +186,7 @@ async fn bodies_are_bounded_before_they_are_read() {
     assert_eq!(post(server.address, EVENTS, padded.as_bytes()).await.status(), 201);
 
     // Declared too long: refused although nothing of it is ever sent.
-    for length in ["10000000000", "117385"] {
+    for length in ["10000000000", "1064961"] {
         let head = format!(
             "POST {EVENTS} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
         );
@@ -196,7 +197,7 @@ async fn bodies_are_bounded_before_they_are_read() {
     let chunk = format!("{:x}\r\n{}\r\n", 8192, " ".repeat(8192));
     let endless = format!(
         "POST {EVENTS} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n{}",
-        chunk.repeat(20)
+        chunk.repeat(200)
     );
     let answer = crate::helpers::exchange(server.address, endless.as_bytes());
     assert_eq!(within("the answer", answer).await.unwrap().status(), 413);

@@ -121,7 +121,7 @@ async fn the_snapshot_tells_the_voices_and_their_segments_apart() {
     let shown = server.get(talk).await.json();
     assert_eq!(
         shown["open"],
-        json!([{ "participant": "ben", "persona": "ben", "segment": "s", "text": "Oh" }])
+        json!([{ "participant": "ben", "persona": "ben", "name": "ben", "segment": "s", "text": "Oh" }])
     );
 }
 

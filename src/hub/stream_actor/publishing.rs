@@ -90,7 +90,7 @@ impl StreamActor {
     }
 
     /// After a failed commit: it may have reached the disk all the same. Nothing else is stored before that
-    /// is known.
+    /// is known, or cannot be known either: then the ids of the next commit tell.
     fn look_again(&self, ctx: &mut Context<Self>) {
         let (store, key) = (self.store.clone(), self.key.clone());
         let load = async move { store.load(&key).await };
