@@ -123,6 +123,28 @@ async fn a_client_that_was_slow_is_live_again_once_it_has_caught_up() {
 }
 
 #[actix_web::test]
+async fn the_tokens_that_a_client_was_too_slow_for_are_told_by_the_snapshot_instead() {
+    let server = TestServer::with(|settings| settings.hub.mailbox_capacity = 4).await;
+    let mut slow = Wire::follow_with_small_buffer(server.address, FOLLOW).await;
+    slow.until("snapshot").await;
+    // One delivery that fills whatever lies between, and then more tokens than its mailbox takes.
+    let large = crate::helpers::event("note", json!("x".repeat(20_000)));
+    server.publish(STREAM, (0..100).map(|_| large.clone()).collect()).await;
+    let mut spoken = String::new();
+    for number in 0..20 {
+        let text = format!("{number} ");
+        server.publish(STREAM, crate::helpers::token("Pro", &text)).await;
+        spoken.push_str(&text);
+    }
+    assert_eq!(slow.until_seq(100).await.len(), 100);
+    let snapshot = slow.next().await;
+    assert_eq!(snapshot.name, "snapshot", "and no token before it");
+    assert_eq!(snapshot.json()["open"][0]["text"], spoken.as_str());
+    server.publish(STREAM, crate::helpers::token("Pro", "live")).await;
+    assert_eq!(slow.next().await.text("token"), "live");
+}
+
+#[actix_web::test]
 async fn one_client_too_many_is_told_to_come_back() {
     let server = TestServer::with(|settings| {
         settings.hub.clients_max = 3;

@@ -150,7 +150,8 @@ async fn a_signal_drains_publishes_and_streams_and_then_exits() {
 #[actix_web::test]
 async fn connects_and_disconnects_are_logged_with_fields() {
     let folder = tempfile::tempdir().unwrap();
-    let mut server = Process::serve(folder.path(), 0, &["--log-format", "json"]).await;
+    let mut server =
+        Process::serve(folder.path(), 0, &["--log-format", "json", "--heartbeat", "1h"]).await;
     let mut wire = Wire::follow(server.address, FOLLOW, &[]).await;
     let client = wire.until("snapshot").await[0].text("clientId");
     let secret = crate::helpers::event("note", json!({ "text": "a-payload-is-never-logged" }));
