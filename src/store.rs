@@ -77,12 +77,11 @@ impl Store {
     /// in use by another process.
     pub fn open(url: &DatabaseUrl) -> Result<Self, StoreError> {
         let lock = lock(url)?;
-        let mut writer = connection::establish(url)?;
-        connection::migrate(&mut writer)?;
+        let writer = connection::open(url)?;
         let readers = connection::pool(url)?;
         let reopen = {
             let url = url.clone();
-            move || connection::establish(&url)
+            move || connection::reopen(&url)
         };
         Ok(Self { readers, writer: GroupCommit::start(writer, reopen)?, _lock: Arc::new(lock) })
     }
@@ -119,8 +118,13 @@ impl Store {
         self.read(move |conn| read::list(conn, kind, before, limit)).await
     }
 
-    /// Whether the database answers.
+    /// Whether the database answers, and takes what is written.
     pub(crate) async fn ping(&self) -> Result<(), StoreError> {
+        if self.writer.has_failed() {
+            // The next publish might be the one that finds it mended; but nobody may come before it is.
+            self.read(connection::probe).await?;
+            self.writer.forget_failure();
+        }
         self.read(read::ping).await
     }
 

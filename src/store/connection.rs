@@ -5,8 +5,10 @@ use std::time::Duration;
 use diesel::{
     Connection, QueryableByName, RunQueryDsl, SqliteConnection,
     connection::SimpleConnection,
+    migration::{MigrationSource, MigrationVersion},
     r2d2::{self, CustomizeConnection},
     sql_types::{BigInt, Text},
+    sqlite::Sqlite,
 };
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
@@ -17,6 +19,9 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 /// The first SQLite without the WAL-reset bug.
 const SQLITE_VERSION_MIN: (u32, u32, u32) = (3, 51, 3);
 
+/// What SQLite files of this program are marked with: "cSSE".
+const APPLICATION_ID: i64 = 0x6353_5345;
+
 /// How many reads may run at once.
 const READERS: u32 = 4;
 
@@ -25,15 +30,49 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) type Pool = r2d2::Pool<Manager>;
 
-/// A connection with every setting in place.
-pub(super) fn establish(url: &DatabaseUrl) -> Result<SqliteConnection, StoreError> {
-    let open_error = |reason: String| StoreError::Open { url: url.clone(), reason };
-    let path = url.0.to_string_lossy();
-    let mut conn =
-        SqliteConnection::establish(&path).map_err(|error| open_error(error.to_string()))?;
-    configure(&mut conn).map_err(|error| open_error(error.to_string()))?;
-    verify(&mut conn)?;
+/// Opens the database and brings its tables up to date; leaves what is not ours as it is.
+pub(super) fn open(url: &DatabaseUrl) -> Result<SqliteConnection, StoreError> {
+    let mut conn = connect(url)?;
+    recognise(&mut conn).map_err(|reason| StoreError::Open { url: url.clone(), reason })?;
+    settle(&mut conn, url)?;
+    migrate(&mut conn)?;
     Ok(conn)
+}
+
+/// A connection to a database that has been [`open`]ed before, with every setting in place.
+pub(super) fn reopen(url: &DatabaseUrl) -> Result<SqliteConnection, StoreError> {
+    let mut conn = connect(url)?;
+    settle(&mut conn, url)?;
+    Ok(conn)
+}
+
+fn connect(url: &DatabaseUrl) -> Result<SqliteConnection, StoreError> {
+    SqliteConnection::establish(&url.0.to_string_lossy())
+        .map_err(|error| StoreError::Open { url: url.clone(), reason: error.to_string() })
+}
+
+fn settle(conn: &mut SqliteConnection, url: &DatabaseUrl) -> Result<(), StoreError> {
+    configure(conn)
+        .map_err(|error| StoreError::Open { url: url.clone(), reason: error.to_string() })?;
+    verify(conn)
+}
+
+/// Refuses a database that has tables and was not made by this program.
+fn recognise(conn: &mut SqliteConnection) -> Result<(), String> {
+    let Marks { application_id, tables } = diesel::sql_query(
+        "SELECT application_id, (SELECT count(*) FROM sqlite_schema) AS tables \
+         FROM pragma_application_id",
+    )
+    .get_result(conn)
+    .map_err(|error| error.to_string())?;
+    if application_id == APPLICATION_ID {
+        return Ok(());
+    }
+    if tables > 0 {
+        return Err("it was made by another program".into());
+    }
+    conn.batch_execute(&format!("PRAGMA application_id = {APPLICATION_ID}"))
+        .map_err(|error| error.to_string())
 }
 
 /// The pool that reads go through.
@@ -46,20 +85,23 @@ pub(super) fn pool(url: &DatabaseUrl) -> Result<Pool, StoreError> {
         .map_err(|error| StoreError::Open { url: url.clone(), reason: error.to_string() })
 }
 
-/// Brings the tables up to date.
-pub(super) fn migrate(conn: &mut SqliteConnection) -> Result<(), StoreError> {
-    let unavailable = |error: Box<dyn std::error::Error + Send + Sync>| {
-        StoreError::Unavailable(error.to_string())
-    };
-    conn.run_pending_migrations(MIGRATIONS).map_err(unavailable)?;
-    let known =
-        diesel::migration::MigrationSource::<diesel::sqlite::Sqlite>::migrations(&MIGRATIONS)
-            .map_err(unavailable)?;
+/// Brings the tables up to date, unless a newer version of this program has been at them.
+fn migrate(conn: &mut SqliteConnection) -> Result<(), StoreError> {
+    type Failure = Box<dyn std::error::Error + Send + Sync>;
+    let unavailable = |error: Failure| StoreError::Unavailable(error.to_string());
+    let known = MigrationSource::<Sqlite>::migrations(&MIGRATIONS).map_err(unavailable)?;
+    let is_known =
+        |version: &MigrationVersion<'_>| known.iter().any(|own| own.name().version() == *version);
     let applied = conn.applied_migrations().map_err(unavailable)?;
-    let newer = applied
-        .into_iter()
-        .find(|version| known.iter().all(|own| own.name().version() != *version));
-    newer.map_or(Ok(()), |version| Err(StoreError::Newer(version.to_string())))
+    if let Some(newer) = applied.into_iter().find(|version| !is_known(version)) {
+        return Err(StoreError::Newer(newer.to_string()));
+    }
+    conn.run_pending_migrations(MIGRATIONS).map(drop).map_err(unavailable)
+}
+
+/// Commits something of no importance.
+pub(super) fn probe(conn: &mut SqliteConnection) -> diesel::QueryResult<()> {
+    conn.batch_execute(&format!("PRAGMA user_version = {}", fastrand::i32(1..)))
 }
 
 /// Write-ahead log and a full sync at every commit: an acknowledged event survives a power cut.
@@ -95,6 +137,14 @@ fn verify(conn: &mut SqliteConnection) -> Result<(), StoreError> {
         return Err(StoreError::Pragma("synchronous = FULL"));
     }
     Ok(())
+}
+
+#[derive(QueryableByName)]
+struct Marks {
+    #[diesel(sql_type = BigInt)]
+    application_id: i64,
+    #[diesel(sql_type = BigInt)]
+    tables: i64,
 }
 
 #[derive(QueryableByName)]

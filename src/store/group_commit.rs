@@ -3,7 +3,14 @@
 //! A sync to disk costs the same for one event as for a thousand. While one transaction is being synced
 //! the next one gathers, so that a lone publisher waits for nobody and many share the cost.
 
-use std::{io, thread};
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
 
 use diesel::SqliteConnection;
 use tokio::sync::{mpsc, oneshot};
@@ -23,6 +30,8 @@ const BATCH_MAX: usize = 512;
 #[derive(Clone)]
 pub(super) struct GroupCommit {
     queue: mpsc::Sender<Request>,
+    /// The last commit has failed.
+    has_failed: Arc<AtomicBool>,
 }
 
 struct Request {
@@ -37,10 +46,22 @@ impl GroupCommit {
         reopen: impl Fn() -> Result<SqliteConnection, StoreError> + Send + 'static,
     ) -> io::Result<Self> {
         let (queue, requests) = mpsc::channel(QUEUE_MAX);
-        thread::Builder::new()
-            .name("store-writer".into())
-            .spawn(move || write(conn, &reopen, requests))?;
-        Ok(Self { queue })
+        let has_failed = Arc::new(AtomicBool::new(false));
+        thread::Builder::new().name("store-writer".into()).spawn({
+            let has_failed = Arc::clone(&has_failed);
+            move || write(conn, &reopen, requests, &has_failed)
+        })?;
+        Ok(Self { queue, has_failed })
+    }
+
+    /// Whether the last commit has failed.
+    pub(super) fn has_failed(&self) -> bool {
+        self.has_failed.load(Ordering::Relaxed)
+    }
+
+    /// Something else has shown that the database can be written again.
+    pub(super) fn forget_failure(&self) {
+        self.has_failed.store(false, Ordering::Relaxed);
     }
 
     pub(super) async fn append(&self, append: Append) -> Result<Appended, StoreError> {
@@ -56,11 +77,14 @@ fn write(
     conn: SqliteConnection,
     reopen: &impl Fn() -> Result<SqliteConnection, StoreError>,
     mut requests: mpsc::Receiver<Request>,
+    has_failed: &AtomicBool,
 ) {
     let mut conn = Some(conn);
     let mut batch = Vec::new();
     while requests.blocking_recv_many(&mut batch, BATCH_MAX) > 0 {
-        match write_batch(&mut conn, reopen, &batch) {
+        let written = write_batch(&mut conn, reopen, &batch);
+        has_failed.store(written.is_err(), Ordering::Relaxed);
+        match written {
             Ok(outcomes) => {
                 for (request, outcome) in batch.drain(..).zip(outcomes) {
                     // Whoever asked may have gone; what was stored stays.
