@@ -129,14 +129,14 @@ async fn the_tokens_that_a_client_was_too_slow_for_are_told_by_the_snapshot_inst
     slow.until("snapshot").await;
     // One delivery that fills whatever lies between, and then more tokens than its mailbox takes.
     let large = crate::helpers::event("note", json!("x".repeat(20_000)));
-    server.publish(STREAM, (0..100).map(|_| large.clone()).collect()).await;
+    server.publish(STREAM, (0..40).map(|_| large.clone()).collect()).await;
     let mut spoken = String::new();
     for number in 0..20 {
         let text = format!("{number} ");
         server.publish(STREAM, crate::helpers::token("Pro", &text)).await;
         spoken.push_str(&text);
     }
-    assert_eq!(slow.until_seq(100).await.len(), 100);
+    assert_eq!(slow.until_seq(40).await.len(), 40);
     let snapshot = slow.next().await;
     assert_eq!(snapshot.name, "snapshot", "and no token before it");
     assert_eq!(snapshot.json()["open"][0]["text"], spoken.as_str());

@@ -119,16 +119,22 @@ pub(crate) async fn run(command: Command) -> Output {
 pub(crate) async fn run_with_input(mut command: Command, input: &str) -> Output {
     use std::io::Write;
 
-    let input = input.to_owned();
-    let child = tokio::task::spawn_blocking(move || {
-        if !input.is_empty() {
-            command.stdin(Stdio::piped());
+    if !input.is_empty() {
+        command.stdin(Stdio::piped());
+    }
+    let mut child = command.spawn().expect("the binary runs");
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin.write_all(input.as_bytes()).unwrap();
+    }
+    // What these programs print fits into their pipes.
+    let ended = tokio::time::timeout(DEADLINE, async {
+        while child.try_wait().unwrap().is_none() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        let mut child = command.spawn().expect("the binary runs");
-        if let Some(mut stdin) = child.stdin.take() {
-            stdin.write_all(input.as_bytes()).unwrap();
-        }
-        child.wait_with_output().unwrap()
     });
-    tokio::time::timeout(DEADLINE, child).await.expect("the program ends").unwrap()
+    if ended.await.is_err() {
+        child.kill().unwrap();
+        panic!("the program does not end: {:?}", child.wait_with_output());
+    }
+    child.wait_with_output().unwrap()
 }
