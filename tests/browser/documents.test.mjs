@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { execFile, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
@@ -110,4 +110,22 @@ test('examples/follow.html, on an origin of its own, shows a debate and lives th
   assert.deepEqual(await page.locator('#transcript p').allTextContents(), ['Pro Advocate: speech 1', 'Con Advocate: speech 2']);
   assert.equal(await page.locator('#open p').count(), 0);
   await page.context().close();
+});
+
+test('every test that docs/specifications.md names exists', () => {
+  const rows = read('docs/specifications.md')
+    .split('\n')
+    .filter((line) => line.startsWith('| ') && !line.startsWith('| line'));
+  const named = rows.flatMap((row) => [...row.split(' | ').at(-1).matchAll(/`([^`]+)`/g)].map(([, name]) => name));
+  assert.ok(named.length > 30, `${named.length}`);
+  const sources = ['tests', 'src'].flatMap((folder) => {
+    const files = readdirSync(path.join(ROOT, folder), { recursive: true });
+    return files
+      .filter((file) => !file.includes('node_modules') && /\.(rs|mjs)$/.test(file))
+      .map((file) => read(path.join(folder, file)));
+  });
+  for (const name of named) {
+    const definition = /^[a-z0-9_]+$/.test(name) ? `fn ${name}(` : `test('${name}'`;
+    assert.ok(sources.some((source) => source.includes(definition)), name);
+  }
 });
