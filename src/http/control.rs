@@ -12,7 +12,7 @@ use crate::{
     event::{NewEvent, object, vocabulary},
     hub::PublishError,
     orchestrator::{Command, Control, ControlError, Launch, Pace, Transcript},
-    stream_key::StreamKey,
+    stream_key::{StreamKey, StreamKind},
 };
 
 /// The longest transcript, in bytes.
@@ -20,25 +20,6 @@ const TRANSCRIPT_BYTES_MAX: usize = 1024 * 1024;
 
 /// What an utterance holds beside what is said.
 const SPEECH_OVERHEAD_BYTES: usize = 1024;
-
-/// What to launch; without a body, the sample of the stream's kind at its natural pace.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LaunchBody {
-    /// Markdown in a string, or the JSON form.
-    transcript: Option<Box<RawValue>>,
-    speed: Option<f64>,
-}
-
-/// A [`LaunchBody`], from an object only.
-struct LaunchRequest(LaunchBody);
-
-impl<'de> Deserialize<'de> for LaunchRequest {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let expected = r#"what to launch, as in {"transcript": "…", "speed": 2}"#;
-        object(deserializer, expected).map(Self)
-    }
-}
 
 pub(super) async fn launch(
     Target(stream): Target,
@@ -51,28 +32,60 @@ pub(super) async fn launch(
         LaunchBody::default()
     } else {
         body::require_json(&request)?;
-        let launch = body::parse::<LaunchRequest>(&json, "invalid_launch")?;
-        launch.0
+        body::parse(&json, "invalid_launch")?
     };
-    let pace = match asked.speed {
-        Some(speed) => Pace::at_speed(speed).ok_or_else(|| {
-            ApiError::bad_request("invalid_speed", "'speed' must be 0.01 to 1000")
-        })?,
-        None => Pace::default(),
-    };
-    let transcript = match asked.transcript {
-        Some(json) => transcript(&json)?,
-        None => Transcript::sample(stream.kind())?,
-    };
-    let limit = state.hub.config().event_bytes_max;
-    if transcript.longest_speech() > limit.saturating_sub(SPEECH_OVERHEAD_BYTES) {
-        let message = format!("a speech is longer than an event may be: {limit} bytes");
-        return Err(ApiError::unprocessable("invalid_transcript", message));
-    }
+    let pace = asked.pace()?;
+    let transcript = asked.transcript(stream.kind(), state.hub.config().event_bytes_max)?;
     let players = state.players.as_ref().ok_or(ControlError::NotRunning)?;
     let launch = Launch { stream, transcript, pace };
     players.send(launch).await.map_err(|_| ApiError::unavailable())??;
     Ok(accepted("launched"))
+}
+
+/// What to launch; without a body, the sample of the stream's kind at its natural pace.
+#[derive(Debug, Default)]
+struct LaunchBody {
+    /// Markdown in a string, or the JSON form.
+    transcript: Option<Box<RawValue>>,
+    speed: Option<f64>,
+}
+
+impl LaunchBody {
+    fn pace(&self) -> Result<Pace, ApiError> {
+        let error = || ApiError::bad_request("invalid_speed", "'speed' must be 0.01 to 1000");
+        self.speed.map_or(Ok(Pace::default()), |speed| Pace::at_speed(speed).ok_or_else(error))
+    }
+
+    /// The transcript, each speech of which fits into an event.
+    fn transcript(&self, kind: StreamKind, event_bytes_max: usize) -> Result<Transcript, ApiError> {
+        let transcript = match &self.transcript {
+            None => Transcript::sample(kind)?,
+            Some(json) => match serde_json::from_str::<String>(json.get()) {
+                Ok(markdown) => markdown.parse()?,
+                Err(_) => json.get().parse()?,
+            },
+        };
+        if transcript.longest_speech() + SPEECH_OVERHEAD_BYTES > event_bytes_max {
+            let message = format!("a speech does not fit into an event of {event_bytes_max} bytes");
+            return Err(ApiError::unprocessable("invalid_transcript", message));
+        }
+        Ok(transcript)
+    }
+}
+
+impl<'de> Deserialize<'de> for LaunchBody {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Fields {
+            transcript: Option<Box<RawValue>>,
+            speed: Option<f64>,
+        }
+
+        let expected = r#"what to launch, as in {"transcript": "…", "speed": 2}"#;
+        let Fields { transcript, speed } = object(deserializer, expected)?;
+        Ok(Self { transcript, speed })
+    }
 }
 
 pub(super) async fn pause(
@@ -115,12 +128,4 @@ async fn steer(stream: &StreamKey, command: Command, state: &ApiState) -> Result
 
 fn accepted(status: &str) -> HttpResponse {
     HttpResponse::Accepted().json(serde_json::json!({ "status": status }))
-}
-
-fn transcript(json: &RawValue) -> Result<Transcript, ApiError> {
-    let parsed = match serde_json::from_str::<String>(json.get()) {
-        Ok(markdown) => markdown.parse(),
-        Err(_) => json.get().parse(),
-    };
-    Ok(parsed?)
 }
