@@ -50,7 +50,11 @@ enum Command {
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    logging::init(&cli.log);
+    let default_filter = match cli.command {
+        Command::Serve(_) | Command::Demo(_) => logging::SERVER_FILTER,
+        Command::Play(_) | Command::Watch(_) | Command::Publish(_) => logging::CLIENT_FILTER,
+    };
+    logging::init(&cli.log, default_filter);
     match run(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,

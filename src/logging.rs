@@ -10,14 +10,17 @@ use log::{
 
 use crate::config::{LogConfig, LogFormat};
 
-/// What is logged unless it is said otherwise.
-const DEFAULT_FILTER: &str = "info,actix_server=warn,actix_http::h2=error";
+/// What a server logs unless it is said otherwise.
+pub(crate) const SERVER_FILTER: &str = "info,actix_server=warn,actix_http::h2=error";
+
+/// What the other commands log unless it is said otherwise: they have an output of their own.
+pub(crate) const CLIENT_FILTER: &str = "warn";
 
 /// Sends everything that is logged to standard error from now on.
-pub(crate) fn init(config: &LogConfig) {
+pub(crate) fn init(config: &LogConfig, default_filter: &str) {
     let filter = config.log_filter.as_ref().or(config.log_level.as_ref());
     let mut builder = Builder::new();
-    builder.parse_filters(filter.map_or(DEFAULT_FILTER, String::as_str));
+    builder.parse_filters(filter.map_or(default_filter, String::as_str));
     let is_terminal = io::stderr().is_terminal();
     match config.log_format {
         Some(LogFormat::Text) => {}
