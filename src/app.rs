@@ -61,6 +61,9 @@ impl Application {
         let listen_error = |source| StartError::Listen { address: config.listen, source };
         let listener = listen(config.listen).map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
+        if !address.ip().is_loopback() {
+            log::warn!(address:% = address; "whoever reaches this address can publish, launch and stop");
+        }
         let store = Store::open(&config.database)?;
 
         // Raises the soft limit as far as we may; what is left is what we have.
