@@ -9,6 +9,7 @@ mod players;
 mod sample;
 mod script;
 mod transcript;
+mod wording;
 
 pub use self::{
     pace::Pace,

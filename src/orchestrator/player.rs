@@ -13,6 +13,7 @@ use actix::{
 use super::{
     players::{Command, ControlError, PlayerEnded},
     script::{Script, Step},
+    wording::Happening,
 };
 use crate::{
     clock::Clock,
@@ -126,7 +127,7 @@ impl Player {
     /// Ends the performance before its time, and tells those who follow, if they can be told.
     fn break_off(&mut self, error: PublishError, ctx: &mut Context<Self>) {
         self.is_publishing = true;
-        let told = self.script.broken_off(self.clock.now_ms());
+        let told = self.script.aside(Happening::BrokenOff, self.clock.now_ms());
         ctx.spawn(
             self.tell(told).map(move |_, player: &mut Self, ctx| player.end(Err(error), ctx)),
         );
@@ -211,9 +212,9 @@ impl Handler<Steer> for Player {
             (Command::Pause, true) | (Command::Resume, false) => {
                 return AtomicResponse::new(Box::pin(fut::ready(Ok(()))));
             }
-            (Command::Pause, false) => self.script.paused(now_ms),
-            (Command::Resume, true) => self.script.resumed(now_ms),
-            (Command::Stop, _) => self.script.stopped(now_ms),
+            (Command::Pause, false) => self.script.aside(Happening::Paused, now_ms),
+            (Command::Resume, true) => self.script.aside(Happening::Resumed, now_ms),
+            (Command::Stop, _) => self.script.aside(Happening::Stopped, now_ms),
         };
         self.hold(ctx);
         AtomicResponse::new(Box::pin(self.tell(told).map(move |outcome, player, ctx| {

@@ -1,5 +1,9 @@
+//! What a player says, and when.
+
+use serde_json::{Value, json};
+
 use super::*;
-use crate::event::Event;
+use crate::{event::Event, stream_key::StreamKind};
 
 fn perform(kind: StreamKind, transcript: Transcript) -> Vec<Step> {
     let stream = StreamKey::new(kind, "s1".parse().unwrap());
