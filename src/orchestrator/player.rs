@@ -231,3 +231,6 @@ impl Handler<Steer> for Player {
         })))
     }
 }
+
+#[cfg(test)]
+mod tests;
