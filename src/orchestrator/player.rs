@@ -232,3 +232,6 @@ impl Handler<Steer> for Player {
         })))
     }
 }
+
+#[cfg(test)]
+mod tests;
