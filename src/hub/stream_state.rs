@@ -393,4 +393,6 @@ fn json(data: &impl Serialize) -> String {
 }
 
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod tests;

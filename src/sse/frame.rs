@@ -85,6 +85,8 @@ impl From<Frames> for Bytes {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn written(write: impl FnOnce(&mut Frames)) -> String {
@@ -124,5 +126,94 @@ mod tests {
     fn retry_is_in_milliseconds() {
         assert_eq!(written(|frames| frames.retry(Duration::from_millis(2750))), "retry: 2750\n\n");
         assert_eq!(written(|frames| frames.comment("heartbeat")), ":heartbeat\n\n");
+    }
+
+    /// What a parser makes of a frame: name, id and data.
+    type Decoded = (String, String, String);
+
+    /// A stream of bytes in these pieces.
+    fn pieces(
+        pieces: &[&[u8]],
+    ) -> impl futures_util::Stream<Item = Result<Bytes, std::convert::Infallible>> + use<> {
+        let pieces: Vec<_> = pieces.iter().map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
+        futures_util::stream::iter(pieces)
+    }
+
+    fn with_eventsource_stream(bytes: &[&[u8]]) -> Vec<Decoded> {
+        use eventsource_stream::Eventsource;
+        use futures_util::{FutureExt, StreamExt};
+
+        let events = pieces(bytes).eventsource().collect::<Vec<_>>();
+        let events = events.now_or_never().unwrap().into_iter().map(Result::unwrap);
+        events.map(|event| (event.event, event.id, event.data)).collect()
+    }
+
+    fn with_sseer(bytes: &[&[u8]]) -> Vec<Decoded> {
+        use futures_util::{FutureExt, StreamExt};
+
+        let events = sseer::event_stream::EventStream::new(pieces(bytes)).collect::<Vec<_>>();
+        let events = events.now_or_never().unwrap().into_iter().map(Result::unwrap);
+        events
+            .map(|event| (event.event.to_string(), event.id.to_string(), event.data.to_string()))
+            .collect()
+    }
+
+    /// Text with more of what could break a frame than chance would bring.
+    fn any_text() -> impl Strategy<Value = String> {
+        const TRICKY: &[&str] = &[
+            "\r",
+            "\n",
+            "\r\n",
+            "\n\n",
+            "\u{feff}",
+            "\u{2028}",
+            "\u{85}",
+            "\0",
+            " ",
+            ":",
+            "data: x",
+            "id: 9",
+            "event: y",
+            "retry: 1",
+            "\u{1b}",
+            "{\"a\":1}",
+        ];
+        let part = prop_oneof![
+            prop::sample::select(TRICKY).prop_map(str::to_owned),
+            any::<char>().prop_map(String::from),
+            "\\PC{0,8}",
+        ];
+        prop::collection::vec(part, 0..12).prop_map(|parts| parts.concat())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..Default::default() })]
+
+        /// Whatever is published, foreign parsers get just that back, wherever the network splits it.
+        #[test]
+        fn foreign_parsers_read_what_was_written(
+            name in "[A-Za-z][A-Za-z0-9_.:-]{0,63}",
+            seq in prop::option::of(any::<u64>()),
+            data in any_text(),
+        ) {
+            let id = seq.map(|seq| EventId { epoch: "k3v9x2a7".parse().unwrap(), seq });
+            let mut frames = Frames::default();
+            frames.comment("heartbeat");
+            frames.event(&name, id, &data);
+            // What comes before and after keeps its own data.
+            frames.event("note", None, "1");
+            let bytes = Bytes::from(frames);
+            let lines = data.replace("\r\n", "\n").replace('\r', "\n");
+            let id = id.map_or_else(String::new, |id| id.to_string());
+            let expected = [(name, id.clone(), lines), ("note".into(), id, "1".into())];
+            for split in 0..=bytes.len() {
+                let (first, second) = bytes.split_at(split);
+                prop_assert_eq!(&with_eventsource_stream(&[first, second])[..], &expected);
+                prop_assert_eq!(&with_sseer(&[first, second])[..], &expected);
+            }
+            let single: Vec<_> = bytes.chunks(1).collect();
+            prop_assert_eq!(&with_eventsource_stream(&single)[..], &expected);
+            prop_assert_eq!(&with_sseer(&single)[..], &expected);
+        }
     }
 }

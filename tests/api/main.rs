@@ -11,6 +11,8 @@
     reason = "tests"
 )]
 
+#[allow(dead_code, reason = "each of the binaries needs its own part")]
+#[path = "../support/mod.rs"]
 mod helpers;
 
 mod actors;

@@ -71,6 +71,10 @@ impl Process {
         assert!(status.success());
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Ends the process in the middle of whatever it does.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();

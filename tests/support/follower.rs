@@ -1,6 +1,9 @@
 //! An `EventSource`: reconnects, resumes, stops where a browser would stop.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use super::{DEADLINE, SseEvent, Wire};
 
@@ -13,6 +16,8 @@ pub(crate) struct Follower {
     pub(crate) seen: Vec<SseEvent>,
     /// How often it has connected.
     pub(crate) connections: usize,
+    /// When each connection was answered.
+    pub(crate) connected_at: Vec<Instant>,
 }
 
 impl Follower {
@@ -26,6 +31,7 @@ impl Follower {
             retry: Duration::from_millis(50),
             seen: Vec::new(),
             connections: 0,
+            connected_at: Vec::new(),
         }
     }
 
@@ -53,6 +59,7 @@ impl Follower {
             return true;
         };
         self.connections += 1;
+        self.connected_at.push(Instant::now());
         match wire.head.status {
             200 => assert_eq!(wire.head.header("content-type"), Some("text/event-stream")),
             204 => return false,
@@ -71,6 +78,11 @@ impl Follower {
                 return true;
             }
         }
+    }
+
+    /// The path of the stream that it follows.
+    pub(crate) fn stream(&self) -> &str {
+        self.path.split_once("/stream").map_or(&self.path, |(stream, _)| stream)
     }
 
     pub(crate) fn durable(&self) -> impl Iterator<Item = &SseEvent> {

@@ -1,0 +1,184 @@
+//! The disk fails: `strace` makes calls of the running server return errors.
+
+use std::{
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+};
+
+use serde_json::json;
+
+use crate::{
+    checker,
+    load::{Load, post, read_history},
+    support::{Process, Wire, event, eventually, get, token},
+};
+
+const STREAM: &str = "/api/debates/d0";
+
+/// A tracer of a running process that injects errors, until it is dropped.
+struct Failing {
+    strace: Child,
+    log: PathBuf,
+}
+
+impl Failing {
+    /// `what` is the part of `inject=` that says which calls fail, how and when; each thread counts its own.
+    async fn attach(server: &Process, folder: &std::path::Path, what: &str) -> Self {
+        let log = folder.join("strace.log");
+        let calls = what.split(':').next().unwrap();
+        let strace = Command::new("strace")
+            .args(["-f", "-o"])
+            .arg(&log)
+            .args(["-e", &format!("trace={calls}"), "-e", &format!("inject={what}")])
+            .args(["-p", &server.id().to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| {
+                panic!("strace is needed (scripts/install-test-tools.sh installs it): {error}")
+            });
+        let mut failing = Self { strace, log };
+        let status = format!("/proc/{}/status", server.id());
+        eventually("strace to attach", || {
+            if let Some(status) = failing.strace.try_wait().unwrap() {
+                let mut said = String::new();
+                let stderr = failing.strace.stderr.as_mut().unwrap();
+                std::io::Read::read_to_string(stderr, &mut said).unwrap();
+                panic!("strace cannot trace here (is ptrace allowed?), {status}: {said}");
+            }
+            let is_traced = is_traced(&status);
+            async move { is_traced }
+        })
+        .await;
+        failing
+    }
+
+    /// How many calls it has made fail.
+    fn injected(&self) -> usize {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        log.lines().filter(|line| line.contains("(INJECTED)")).count()
+    }
+}
+
+/// Whether all threads of a process are traced, going by the `status` of the process.
+fn is_traced(status: &str) -> bool {
+    let tasks = std::path::Path::new(status).with_file_name("task");
+    std::fs::read_dir(tasks).unwrap().all(|task| {
+        let status = std::fs::read_to_string(task.unwrap().path().join("status"));
+        // A thread that has ended meanwhile is no matter.
+        status.is_ok_and(|status| !status.contains("TracerPid:\t0\n"))
+    })
+}
+
+impl Drop for Failing {
+    /// Lets go of the server, which goes on.
+    fn drop(&mut self) {
+        let pid = self.strace.id().to_string();
+        let _ = Command::new("kill").args(["-INT", &pid]).status();
+        let _ = self.strace.wait();
+    }
+}
+
+/// One call fails in the middle of a load: nobody notices but the publishers, and those only for a moment.
+async fn one_failure(what: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::serve(folder.path(), 0, &["--history", "16"]).await;
+    let mut load = Load::start(server.address, 4, 2);
+    load.follow(server.address, 12);
+    load.acknowledged(20).await;
+    let failing = Failing::attach(&server, folder.path(), what).await;
+    load.until(what, || failing.injected() > 0).await;
+    load.acknowledged(40).await;
+    let injected = failing.injected();
+    drop(failing);
+    load.acknowledged(20).await;
+    let is_ready = get(server.address, "/health/ready").await.status();
+    let (run, followers, tally) = load.end().await;
+    println!("{what}: {injected} calls failed, {tally:?}");
+    checker::assert_clean(&run);
+    assert_eq!(is_ready, 200, "it has recovered without a restart");
+    assert!(tally.unavailable.get() > 0, "what was not stored was not acknowledged");
+    assert_eq!(tally.unavailable.get(), tally.failures.get(), "everything was answered");
+    // The second connection is the one that is told to stay away.
+    assert!(followers.iter().all(|it| it.connections <= 2), "no stream was cut");
+}
+
+#[actix_web::test]
+async fn a_sync_that_fails_is_a_503_and_no_more() {
+    for nth in [1, 2, 5] {
+        one_failure(&format!("fdatasync,fsync:error=EIO:when={nth}")).await;
+    }
+}
+
+#[actix_web::test]
+async fn a_write_that_fails_is_a_503_and_no_more() {
+    for nth in [1, 2, 3, 7] {
+        one_failure(&format!("pwrite64:error=ENOSPC:when={nth}")).await;
+    }
+    one_failure("pwrite64:error=EIO:when=2").await;
+}
+
+/// As long as the disk fails, nothing is acknowledged and nothing of it is seen; all else goes on.
+async fn outage(what: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::serve(folder.path(), 0, &["--history", "4"]).await;
+    let address = server.address;
+    let note = |number: usize| event("note", json!({ "n": number }));
+    for number in 1..=10 {
+        let answer = post(address, STREAM, &format!("k{number}"), &note(number)).await.unwrap();
+        assert_eq!(answer.status(), 201);
+    }
+    let stored = read_history(address, STREAM).await;
+    let follow = format!("{STREAM}/stream");
+    let mut live = Wire::follow(address, &follow, &[]).await;
+    live.until("snapshot").await;
+
+    let failing = Failing::attach(&server, folder.path(), what).await;
+    for number in 11..=16 {
+        let answer = post(address, STREAM, &format!("k{number}"), &note(number)).await.unwrap();
+        assert_eq!((answer.status(), answer.code().as_str()), (503, "unavailable"), "{what}");
+    }
+    assert!(failing.injected() >= 6, "each was tried");
+    assert_eq!(get(address, "/health/ready").await.status(), 503, "{what}");
+    assert_eq!(get(address, "/health/live").await.status(), 200, "{what}");
+    // Tokens go on, and nothing has come before them.
+    let answer = post(address, STREAM, "t", &token("Pro", "word")).await.unwrap();
+    assert_eq!(answer.status(), 202, "{what}");
+    let seen = live.until("token").await;
+    let durable: Vec<_> = seen.iter().filter(|event| event.is_durable()).collect();
+    assert!(durable.is_empty(), "{what}: not stored, and seen: {durable:?}");
+    // So do replays, from the store, and the history.
+    let mut late = Wire::follow(address, &follow, &[("Last-Event-ID", "earliest")]).await;
+    let replay = late.until("snapshot").await;
+    assert_eq!(replay.iter().filter(|event| event.is_durable()).count(), 10, "{what}");
+    assert_eq!(read_history(address, STREAM).await, stored, "{what}");
+    drop(failing);
+
+    // The same again: what was refused is stored once, and everyone sees it.
+    for number in 11..=16 {
+        let answer = post(address, STREAM, &format!("k{number}"), &note(number)).await.unwrap();
+        assert!(matches!(answer.status(), 200 | 201), "{what}: {}", answer.text());
+    }
+    assert_eq!(get(address, "/health/ready").await.status(), 200, "{what}");
+    for wire in [&mut live, &mut late] {
+        let seen = wire.until_seq(16).await;
+        let seqs: Vec<_> =
+            seen.iter().filter(|it| it.is_durable()).filter_map(|it| it.seq()).collect();
+        assert_eq!(seqs, (11..=16).collect::<Vec<_>>(), "{what}");
+    }
+    let numbers: Vec<_> =
+        read_history(address, STREAM).await.iter().map(|it| it.data["n"].clone()).collect();
+    assert_eq!(json!(numbers), json!((1..=16).collect::<Vec<_>>()), "{what}");
+}
+
+#[actix_web::test]
+async fn while_the_disk_fails_nothing_is_acknowledged_and_all_else_goes_on() {
+    for what in [
+        "fdatasync,fsync:error=EIO:when=1+",
+        "pwrite64:error=ENOSPC:when=1+",
+        "pwrite64:error=EIO:when=2+",
+    ] {
+        outage(what).await;
+    }
+}
