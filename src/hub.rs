@@ -6,6 +6,7 @@
 
 mod broadcast;
 mod config;
+mod delivery;
 mod history;
 mod messages;
 mod publish_queue;
@@ -27,7 +28,7 @@ use std::{
 use actix::{Actor, Addr, ArbiterHandle, Message};
 use uuid::Uuid;
 
-pub(crate) use self::stream_state::SnapshotView;
+pub(crate) use self::delivery::SnapshotView;
 pub use self::{
     broadcast::{BATCH_MAX, Broadcast, BroadcastError, PublishError, Published},
     config::HubConfig,

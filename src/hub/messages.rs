@@ -7,9 +7,9 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::{
+    delivery::{Chunk, Delivery, SnapshotView},
     registry::Registry,
     stream_actor::StreamActor,
-    stream_state::{Chunk, Delivery, SnapshotView},
     subscriber::SubscriberHandle,
 };
 use crate::{

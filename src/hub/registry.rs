@@ -16,12 +16,12 @@ use uuid::Uuid;
 use super::{
     broadcast::{Broadcast, PublishError, Published},
     config::HubConfig,
+    delivery::Chunk,
     messages::{
         ClientCounts, Connect, ConnectError, Disconnect, HubStats, Inspect, Inspection, NextChunk,
         Retire, SendToClient, SendToClientError, Shutdown, Stats, StreamIdle,
     },
     stream_actor::StreamActor,
-    stream_state::Chunk,
 };
 use crate::{
     clock::Clock,

@@ -15,13 +15,14 @@ use uuid::Uuid;
 use super::{
     broadcast::{Broadcast, PublishError, Published},
     config::HubConfig,
+    delivery::{CHUNK_BYTES, Chunk, Delivery, Then},
     history::History,
     messages::{
         Connect, ConnectError, Deliver, Disconnect, Inspect, Inspection, NextChunk, Retire,
         SendToClient, SendToClientError, Shutdown, StreamIdle,
     },
     publish_queue::{Publish, PublishQueue},
-    stream_state::{CHUNK_BYTES, Chunk, Delivery, Next, StreamState, Then},
+    stream_state::{Next, StreamState},
     subscriber::{SubscriberHandle, Undelivered},
 };
 use crate::{

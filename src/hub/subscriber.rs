@@ -29,8 +29,8 @@ use uuid::Uuid;
 use self::context::SubscriberContext;
 use super::{
     config::HubConfig,
+    delivery::{CHUNK_BYTES, Chunk, Then},
     messages::{Deliver, Disconnect, End, EndReason, FallBehind, NextChunk},
-    stream_state::{CHUNK_BYTES, Chunk, Then},
 };
 use crate::{
     clock::Clock,

@@ -8,7 +8,7 @@ use super::{Answer, StreamActor};
 use crate::{
     event::EventId,
     hub::{
-        broadcast::PublishError, messages::Deliver, publish_queue::Batch, stream_state::Delivery,
+        broadcast::PublishError, delivery::Delivery, messages::Deliver, publish_queue::Batch,
         subscriber::Undelivered,
     },
     store::{Append, Appended},

@@ -10,7 +10,7 @@ use actix::{
 use bytes::Bytes;
 
 use super::SubscriberActor;
-use crate::hub::{messages::EndReason, stream_state::Chunk};
+use crate::hub::{delivery::Chunk, messages::EndReason};
 
 pub(crate) struct SubscriberContext {
     parts: ContextParts<SubscriberActor>,

@@ -1,0 +1,76 @@
+//! What subscribers get: a chunk for one of them, a delivery for all who are live, a snapshot.
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use crate::{
+    event::{Event, OpenUtterance, Snapshot},
+    sse::Frames,
+};
+
+/// How many bytes of history go out at a time: actix keeps larger write buffers for ever.
+pub(crate) const CHUNK_BYTES: usize = 16 * 1024;
+
+/// A piece of a stream for one subscriber.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Chunk {
+    pub(crate) bytes: Bytes,
+    pub(crate) then: Then,
+}
+
+/// What follows a [`Chunk`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// More of the history: ask for it.
+    More,
+    /// Whatever happens next.
+    Live,
+    /// Nothing: the stream has ended.
+    End,
+}
+
+/// What all live subscribers get.
+#[derive(Debug, Clone)]
+pub(crate) struct Delivery {
+    pub(crate) bytes: Bytes,
+    /// Has events that must not be skipped.
+    pub(crate) is_durable: bool,
+    /// Has the event that ends the stream.
+    pub(crate) is_final: bool,
+    /// The tail before this delivery: where a subscriber that does not get it has come to.
+    pub(crate) after: u64,
+}
+
+impl Chunk {
+    /// The same chunk, with the head of the response before it.
+    pub(crate) fn after_head(self, mut head: Frames) -> Self {
+        head.raw(&self.bytes);
+        Self { bytes: head.into(), ..self }
+    }
+}
+
+impl Delivery {
+    /// One transient event.
+    pub(crate) fn single(event: &Event) -> Self {
+        let mut frames = Frames::default();
+        frames.event(event.name(), None, event.data());
+        Self { bytes: frames.into(), is_durable: false, is_final: false, after: 0 }
+    }
+}
+
+/// A stream's state as the snapshot event words it.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SnapshotView {
+    #[serde(flatten)]
+    pub(crate) snapshot: Snapshot,
+    pub(crate) open: Vec<OpenUtterance>,
+    pub(crate) subscribers: usize,
+}
+
+impl SnapshotView {
+    /// A stream that is not in memory: nobody speaks.
+    pub(crate) fn at_rest(snapshot: Snapshot, subscribers: usize) -> Self {
+        Self { snapshot, open: Vec::new(), subscribers }
+    }
+}
