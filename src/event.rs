@@ -18,12 +18,13 @@ pub use self::{
     id::{Epoch, EventId, InvalidEventId},
     idempotency::{IdempotencyKey, InvalidIdempotencyKey},
     json::JsonError,
+    snapshot::{OpenUtterance, Snapshot, Status},
     vocabulary::PayloadError,
 };
 pub(crate) use self::{
     idempotency::KeyedDigest,
     json::object,
-    snapshot::{OpenText, OpenUtterance, Snapshot, Status},
+    snapshot::OpenText,
     vocabulary::{Heartbeat, Vocabulary, vocabulary},
 };
 

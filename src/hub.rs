@@ -28,19 +28,20 @@ use std::{
 use actix::{Actor, Addr, ArbiterHandle, Message};
 use uuid::Uuid;
 
-pub(crate) use self::delivery::SnapshotView;
 pub use self::{
     broadcast::{BATCH_MAX, Broadcast, BroadcastError, PublishError, Published},
     config::HubConfig,
+    delivery::SnapshotView,
     messages::{
-        ClientCounts, HubStats, KindStats, RegistryAddr, SendToClient, SendToClientError, Shutdown,
-        Stats,
+        ClientCounts, ConnectError, HubStats, KindStats, RegistryAddr, SendToClient,
+        SendToClientError, Shutdown, Stats,
     },
     registry::Registry,
+    subscriber::SubscriberBody,
 };
 use self::{
-    messages::{Connect, ConnectError, Inspect, Inspection},
-    subscriber::{SubscriberBody, Surroundings},
+    messages::{Connect, Inspect, Inspection},
+    subscriber::Surroundings,
 };
 use crate::{
     clock::Clock,
@@ -151,13 +152,16 @@ impl Hub {
         self.ask(broadcast).await.unwrap_or(Err(PublishError::Unavailable))
     }
 
-    /// Follows a stream from this cursor on: the body of a `text/event-stream` response.
+    /// Follows a stream from this cursor on: the body of a `text/event-stream` response. [`Api`](crate::Api)
+    /// does so at the usual place; an application may at another.
     ///
-    /// `None`: the client has seen the end of the stream, and should be told to stay away (204).
+    /// `address` is where the client comes from, for the limit on connections from one address. `None`:
+    /// the client has seen the end of the stream, and should be told to stay away (204).
     ///
     /// # Errors
-    /// When there are too many connections, or the hub is shutting down.
-    pub(crate) async fn subscribe(
+    /// When there are too many connections, or the hub is shutting down. An `EventSource` that is to come
+    /// back must be answered 200 all the same.
+    pub async fn subscribe(
         &self,
         stream: &StreamKey,
         cursor: Cursor,
@@ -225,6 +229,14 @@ impl Hub {
     pub async fn shutdown(&self, spread: Duration) {
         self.surroundings.is_shutting_down.store(true, Ordering::Relaxed);
         self.ask(Shutdown { spread }).await;
+    }
+
+    /// A stream's state at this moment; none if nobody has published to it.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn snapshot(&self, stream: &StreamKey) -> Result<Option<SnapshotView>, StoreError> {
+        Ok(self.describe(stream).await?.map(|stream| stream.view))
     }
 
     /// A stream as it is now; none if nobody has published to it.

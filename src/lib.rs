@@ -49,18 +49,19 @@ pub use crate::{
     clock::Clock,
     event::{
         Epoch, Event, EventError, EventId, IdempotencyKey, InvalidEventId, InvalidIdempotencyKey,
-        JsonError, NewEvent, PayloadError, conversation, debate,
+        JsonError, NewEvent, OpenUtterance, PayloadError, Snapshot, Status, conversation, debate,
     },
     http::{Api, cors},
     hub::{
-        BATCH_MAX, Broadcast, BroadcastError, ClientCounts, Hub, HubConfig, HubStats, KindStats,
-        PublishError, Published, Registry, RegistryAddr, SendToClient, SendToClientError, Shutdown,
-        Stats,
+        BATCH_MAX, Broadcast, BroadcastError, ClientCounts, ConnectError, Hub, HubConfig, HubStats,
+        KindStats, PublishError, Published, Registry, RegistryAddr, SendToClient,
+        SendToClientError, Shutdown, SnapshotView, Stats, SubscriberBody,
     },
     orchestrator::{
         Command, Control, ControlError, Cue, Launch, Manner, Pace, Players, Progress, Speaker,
         Speech, Transcript, TranscriptError, WaitForEnd, tokens,
     },
+    sse::Cursor,
     store::{DatabaseUrl, Store, StoreError},
     stream_key::{InvalidStreamKey, StreamId, StreamKey, StreamKind},
 };

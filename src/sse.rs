@@ -3,4 +3,5 @@
 mod frame;
 mod last_event_id;
 
-pub(crate) use self::{frame::Frames, last_event_id::Cursor};
+pub(crate) use self::frame::Frames;
+pub use self::last_event_id::Cursor;

@@ -8,7 +8,7 @@ use serde::Serialize;
 /// How far a stream has come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Status {
+pub enum Status {
     /// Nothing has been published yet.
     #[default]
     Waiting,
@@ -23,7 +23,7 @@ pub(crate) enum Status {
 impl Status {
     /// The status as the wire and the store write it.
     #[must_use]
-    pub(crate) const fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Waiting => "waiting",
             Self::Live => "live",
@@ -44,19 +44,19 @@ impl Status {
 /// What a client that joins late needs to know of the events it has not seen.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Snapshot {
+pub struct Snapshot {
     /// How far the stream has come.
-    pub(crate) status: Status,
+    pub status: Status,
     /// What it is about.
-    pub(crate) title: Option<String>,
+    pub title: Option<String>,
     /// The current phase.
-    pub(crate) phase: Option<String>,
+    pub phase: Option<String>,
     /// Who speaks, or spoke last.
-    pub(crate) speaker: Option<String>,
+    pub speaker: Option<String>,
     /// How many utterances there have been.
-    pub(crate) turn_count: u64,
+    pub turn_count: u64,
     /// What has been said so far, in a few words.
-    pub(crate) summary: Option<String>,
+    pub summary: Option<String>,
 }
 
 impl Snapshot {
@@ -119,17 +119,17 @@ pub(crate) struct Token {
 
 /// An utterance that is being spoken: its text so far.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct OpenUtterance {
+pub struct OpenUtterance {
     /// Who speaks.
-    pub(crate) participant: String,
+    pub participant: String,
     /// The persona that speaks.
-    pub(crate) persona: Option<String>,
+    pub persona: Option<String>,
     /// Who speaks, as it is shown.
-    pub(crate) name: String,
+    pub name: String,
     /// Which of the speaker's texts this is.
-    pub(crate) segment: Option<String>,
+    pub segment: Option<String>,
     /// What has been said so far.
-    pub(crate) text: String,
+    pub text: String,
     #[serde(skip)]
     voice: String,
     /// There was no room for more: the text stays what it is, without a hole, until it is whole.

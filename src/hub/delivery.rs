@@ -58,14 +58,17 @@ impl Delivery {
     }
 }
 
-/// A stream's state as the snapshot event words it.
+/// A stream's state at this moment, as the `snapshot` event words it.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct SnapshotView {
+pub struct SnapshotView {
+    /// What its events have come to. The speaker is the one who is being heard.
     #[serde(flatten)]
-    pub(crate) snapshot: Snapshot,
-    pub(crate) open: Vec<OpenUtterance>,
-    pub(crate) subscribers: usize,
+    pub snapshot: Snapshot,
+    /// What is being spoken.
+    pub open: Vec<OpenUtterance>,
+    /// How many follow the stream.
+    pub subscribers: usize,
 }
 
 impl SnapshotView {

@@ -111,7 +111,8 @@ pub(crate) struct Connect {
 
 /// Why a subscriber was not taken in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum ConnectError {
+#[non_exhaustive]
+pub enum ConnectError {
     /// The hub, or the stream, has as many as it takes.
     #[error("there are too many connections")]
     Full,

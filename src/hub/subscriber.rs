@@ -233,7 +233,7 @@ impl Handler<End> for SubscriberActor {
 /// The body of a streaming response, and the actor that feeds it.
 ///
 /// However it ends, dropping it tells the registry.
-pub(crate) struct SubscriberBody {
+pub struct SubscriberBody {
     actor: ContextFut<SubscriberActor, SubscriberContext>,
     idle_polls: u32,
     // What the registry is told when this is dropped.

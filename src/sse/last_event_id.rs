@@ -7,7 +7,7 @@ pub(super) const EARLIEST: &str = "earliest";
 
 /// The place in the history that a client has reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Cursor {
+pub enum Cursor {
     /// None said: follow from now on.
     Now,
     /// `earliest`: everything there is.
@@ -23,7 +23,8 @@ impl Cursor {
     ///
     /// An empty value is as good as none. Nothing is ever refused: an `EventSource` that is answered with
     /// an error status never comes back.
-    pub(crate) fn from_request(header: Option<&[u8]>, query: Option<&str>) -> Self {
+    #[must_use]
+    pub fn from_request(header: Option<&[u8]>, query: Option<&str>) -> Self {
         let header = header.filter(|value| !value.is_empty());
         let query = query.filter(|value| !value.is_empty());
         match (header, query) {
