@@ -325,4 +325,41 @@ mod tests {
         let bytes: usize = open.utterances().iter().map(|open| open.text.len()).sum();
         assert!(bytes <= OpenText::MAX_BYTES, "{bytes}");
     }
+
+    #[test]
+    fn open_text_that_is_too_long_stays_a_prefix_until_its_utterance_ends_it() {
+        let mut open = OpenText::default();
+        let token = |voice: &str, text: &str| {
+            let data = serde_json::json!({ "speaker": voice, "token": text }).to_string();
+            vocabulary(StreamKind::Debate).change("token", &data)
+        };
+        let utterance = |voice: &str| Change { closes: Some(voice.into()), ..Change::default() };
+        let mut spoken = String::new();
+        open.apply(&token("Con", "Wait"));
+        while spoken.len() <= OpenText::MAX_BYTES + 20_000 {
+            let text = format!("{} ", "x".repeat(spoken.len() % 777));
+            open.apply(&token("Pro", &text));
+            spoken.push_str(&text);
+        }
+        let said = |open: &OpenText| {
+            let texts = open_texts(open).into_iter();
+            texts.map(|(who, text)| (who.to_owned(), text.to_owned())).collect::<Vec<_>>()
+        };
+        let kept = said(&open);
+        assert_eq!(kept[0], ("Con".into(), "Wait".into()), "the others keep theirs");
+        assert_eq!((kept.len(), kept[1].0.as_str()), (2, "Pro"), "it is not opened anew");
+        assert!(spoken.starts_with(&kept[1].1), "it is a prefix");
+        assert!(kept[1].1.len() > OpenText::MAX_BYTES - 1000, "it is as long as it may be");
+        // A shorter token that would fit would leave a hole before it.
+        open.apply(&token("Pro", "y"));
+        assert_eq!(said(&open), kept);
+        open.apply(&utterance("Con"));
+        open.apply(&token("Pro", "y"));
+        assert_eq!(said(&open), kept[1..], "nor is there one once there is room");
+
+        open.apply(&utterance("Pro"));
+        assert!(open.is_empty());
+        open.apply(&token("Pro", "Anew"));
+        assert_eq!(open_texts(&open), [("Pro", "Anew")]);
+    }
 }

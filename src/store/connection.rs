@@ -47,8 +47,13 @@ pub(super) fn reopen(url: &DatabaseUrl) -> Result<SqliteConnection, StoreError> 
 }
 
 fn connect(url: &DatabaseUrl) -> Result<SqliteConnection, StoreError> {
-    SqliteConnection::establish(&url.0.to_string_lossy())
-        .map_err(|error| StoreError::Open { url: url.clone(), reason: error.to_string() })
+    let reason = |reason: String| StoreError::Open { url: url.clone(), reason };
+    let mut conn = SqliteConnection::establish(&url.0.to_string_lossy())
+        .map_err(|error| reason(error.to_string()))?;
+    // First of all: whoever had the database last may still be closing it.
+    conn.batch_execute(&format!("PRAGMA busy_timeout = {}", BUSY_TIMEOUT.as_millis()))
+        .map_err(|error| reason(error.to_string()))?;
+    Ok(conn)
 }
 
 fn settle(conn: &mut SqliteConnection, url: &DatabaseUrl) -> Result<(), StoreError> {

@@ -61,6 +61,13 @@ fn bodies() -> Vec<(&'static str, Vec<u8>, u16, &'static str)> {
         ),
         shape_422("a transient end", text(r#"{"type":"complete","data":{},"transient":true}"#)),
         shape_422("an array of nulls", text("[null]")),
+        shape_422("an event by position", text(r#"[["note",{"a":1},false]]"#)),
+        shape_422(
+            "an utterance by position",
+            text(r#"{"type":"utterance","data":["1",1,"Opening","Pro","hi"]}"#),
+        ),
+        shape_422("a token by position", text(r#"{"type":"token","data":["Pro","hi",null]}"#)),
+        shape_422("a phase by position", text(r#"{"type":"phase_transition","data":["One",1]}"#)),
         ("an empty array", text("[]"), 400, "invalid_batch"),
         ("an empty type", of_type(""), 400, "invalid_type"),
         ("a type with a line end", of_type("a\nb"), 400, "invalid_type"),

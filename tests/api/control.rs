@@ -154,12 +154,34 @@ async fn what_cannot_be_launched_is_refused_and_leaves_the_stream_alone() {
         (json!({"sped": 1}), 422, "invalid_launch"),
         (json!([]), 422, "invalid_launch"),
         (json!([null, 2.0]), 422, "invalid_launch"),
+        (json!({"transcript": speech_of(64_513)}), 422, "invalid_transcript"),
+        (json!({"transcript": speech_of(200_000)}), 422, "invalid_transcript"),
     ] {
         let answer = server.post("/api/debates/d1/launch", &body).await;
         assert_eq!(answer.status(), status, "{body}: {}", answer.text());
         assert_eq!(answer.code(), code, "{body}");
     }
     assert_eq!(server.get("/api/debates/d1").await.status(), 404);
+}
+
+/// A talk of one speech, this many bytes of JSON long.
+fn speech_of(bytes: usize) -> Value {
+    // Its quotes count, and every one that is in it is written as two.
+    let text = "\"".repeat(100) + &"x".repeat(bytes - 202);
+    assert_eq!(json!(text).to_string().len(), bytes);
+    json!({ "speakers": [{"id": "a", "name": "Ada"}], "script": [{"speaker": "a", "text": text}] })
+}
+
+#[actix_web::test]
+async fn the_longest_speech_that_can_be_launched_can_be_performed() {
+    for kind in [DEBATE, CONVERSATION] {
+        let server = TestServer::start().await;
+        let mut wire = kind.follow(&server).await;
+        kind.launch(&server, &json!({ "transcript": speech_of(64_512), "speed": 1000 })).await;
+        let events = wire.until(kind.utterance).await;
+        kind.assert_tokens_are_the_text(&events);
+        wire.until_end().await;
+    }
 }
 
 #[actix_web::test]
@@ -262,6 +284,53 @@ async fn nothing_is_steered_where_nothing_runs() {
             assert_eq!(kind.steer(&server, command).await, 409);
         }
         assert_eq!(server.get(kind.path).await.status(), 404);
+    }
+}
+
+#[actix_web::test]
+async fn a_stream_that_nobody_performs_any_more_can_be_stopped_once() {
+    for kind in [DEBATE, CONVERSATION] {
+        let server = TestServer::start().await;
+        server.publish(kind.path, phase("One")).await;
+        let mut wire = kind.follow(&server).await;
+        for command in ["pause", "resume"] {
+            assert_eq!(kind.steer(&server, command).await, 409, "{command}: nobody is there");
+        }
+        assert_eq!(kind.steer(&server, "stop").await, 202);
+        let events = wire.until_end().await;
+        assert_eq!(events.len(), 1);
+        assert_eq!(events[0].name, kind.end);
+        assert_eq!(events[0].text("reason"), "stopped");
+        let (status, answer) = kind.command(&server, "stop", &json!({})).await;
+        assert_eq!(status, 409);
+        assert_eq!(answer["error"]["code"], "not_running");
+        let shown = server.get(kind.path).await.json();
+        assert_eq!(shown["status"], "completed");
+    }
+}
+
+#[actix_web::test]
+async fn a_performance_that_a_restart_has_cut_off_can_be_stopped_or_launched_anew() {
+    for kind in [DEBATE, CONVERSATION] {
+        for command in ["stop", "launch"] {
+            let server = TestServer::start().await;
+            let mut wire = kind.follow(&server).await;
+            kind.launch(&server, &json!({ "transcript": talk(), "speed": 20 })).await;
+            wire.until(kind.token).await;
+            assert_eq!(kind.steer(&server, "pause").await, 202);
+            drop(wire);
+            let folder = server.stop().await;
+            let server = TestServer::on(folder).await;
+            assert_eq!(server.get(kind.path).await.json()["status"], "paused");
+            let mut wire = kind.follow(&server).await;
+            if command == "launch" {
+                kind.launch(&server, &json!({ "transcript": talk(), "speed": 20 })).await;
+                assert_eq!(wire.next().await.name, kind.started);
+                assert_eq!(server.get(kind.path).await.json()["status"], "live");
+            }
+            assert_eq!(kind.steer(&server, "stop").await, 202);
+            assert_eq!(wire.until_end().await.pop().unwrap().name, kind.end);
+        }
     }
 }
 

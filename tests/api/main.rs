@@ -20,6 +20,7 @@ mod bad_input;
 mod cli;
 mod control;
 mod history;
+mod idempotency;
 mod life_cycle;
 mod process;
 mod publish;

@@ -205,6 +205,30 @@ async fn bodies_are_bounded_before_they_are_read() {
 }
 
 #[actix_web::test]
+async fn a_publish_is_bounded_in_all_and_not_only_in_each_of_its_events() {
+    const MIB: usize = 1024 * 1024;
+    let server = TestServer::start().await;
+    let mut wire = server.follow_live(FOLLOW).await;
+    let of = |bytes: usize| event("note", json!("x".repeat(bytes - 2)));
+    let sixteen = |last: usize| -> Value {
+        (0..15).map(|_| of(MIB / 16)).chain(std::iter::once(of(last))).collect()
+    };
+    let tokens: Value = (0..18).map(|_| token("Pro", &"x".repeat(60_000))).collect();
+    let mut one_more = sixteen(MIB / 16);
+    one_more.as_array_mut().unwrap().push(note(1));
+    for body in [one_more, tokens] {
+        let answer = server.post(EVENTS, &body).await;
+        assert_eq!((answer.status(), answer.code().as_str()), (413, "too_large"));
+        assert_eq!(server.get(STREAM).await.status(), 404, "nothing of it is stored");
+    }
+    let answer = server.post(EVENTS, &sixteen(MIB / 16)).await;
+    assert_eq!(answer.status(), 201, "{}", answer.text());
+    assert_eq!(wire.next().await.seq(), Some(1), "and nobody saw what was refused");
+    let tail = server.get(STREAM).await.json()["lastEventId"].as_str().unwrap().to_owned();
+    assert!(tail.ends_with("-16"), "{tail}");
+}
+
+#[actix_web::test]
 async fn only_json_is_taken() {
     let server = TestServer::start().await;
     let body = note(1).to_string();

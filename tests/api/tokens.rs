@@ -23,6 +23,25 @@ async fn tokens_are_in_no_history() {
 }
 
 #[actix_web::test]
+async fn the_history_of_a_stream_of_tokens_only_is_an_empty_page() {
+    for (stream, token) in [
+        (STREAM, token("Pro", "a")),
+        ("/api/conversations/sessions/s1", conversation_token("ada", "a")),
+    ] {
+        let server = TestServer::start().await;
+        server.publish(stream, token).await;
+        let history = server.get(&format!("{stream}/events")).await;
+        assert_eq!(history.status(), 200);
+        assert_eq!(history.json(), json!({ "events": [], "next": null }));
+        let after = server.get(&format!("{stream}/events?after=k3v9x2a7-1")).await;
+        assert_eq!(after.json()["events"], json!([]), "{}", after.text());
+        // It is not stored: after a restart nobody has published to it.
+        let server = TestServer::on(server.stop().await).await;
+        assert_eq!(server.get(&format!("{stream}/events")).await.status(), 404);
+    }
+}
+
+#[actix_web::test]
 async fn whoever_joins_at_whatever_moment_can_put_the_utterance_together() {
     const UTTERANCES: usize = 30;
     let server = TestServer::start().await;

@@ -170,3 +170,19 @@ async fn a_payload_that_its_type_does_not_allow_is_refused_with_the_path_to_what
         assert_eq!(server.get(stream).await.status(), 404, "nothing is stored");
     }
 }
+
+#[actix_web::test]
+async fn a_phase_is_told_to_whoever_joins_later_whatever_the_kind() {
+    for stream in ["/api/debates/d1", "/api/conversations/sessions/s1"] {
+        let server = TestServer::start().await;
+        let mut early = server.follow_live(&format!("{stream}/stream")).await;
+        for phase in ["Opening", "Rebuttals"] {
+            server.publish(stream, crate::helpers::phase(phase)).await;
+            assert_eq!(early.next().await.text("phase"), phase);
+            let mut late = server.follow(&format!("{stream}/stream")).await;
+            let snapshot = late.until("snapshot").await.pop().unwrap();
+            assert_eq!(snapshot.text("phase"), phase, "{stream}");
+            assert_eq!(server.get(stream).await.json()["phase"], phase, "{stream}");
+        }
+    }
+}
