@@ -46,13 +46,13 @@ pub(super) fn reopen(url: &DatabaseUrl) -> Result<SqliteConnection, StoreError> 
     Ok(conn)
 }
 
+/// Whoever has the file locked, such as a connection that is just being closed, is waited for.
 fn connect(url: &DatabaseUrl) -> Result<SqliteConnection, StoreError> {
-    let reason = |reason: String| StoreError::Open { url: url.clone(), reason };
+    let failed = |reason| StoreError::Open { url: url.clone(), reason };
     let mut conn = SqliteConnection::establish(&url.0.to_string_lossy())
-        .map_err(|error| reason(error.to_string()))?;
-    // First of all: whoever had the database last may still be closing it.
+        .map_err(|error| failed(error.to_string()))?;
     conn.batch_execute(&format!("PRAGMA busy_timeout = {}", BUSY_TIMEOUT.as_millis()))
-        .map_err(|error| reason(error.to_string()))?;
+        .map_err(|error| failed(error.to_string()))?;
     Ok(conn)
 }
 
@@ -177,5 +177,31 @@ struct Settings;
 impl CustomizeConnection<SqliteConnection, r2d2::Error> for Settings {
     fn on_acquire(&self, conn: &mut SqliteConnection) -> Result<(), r2d2::Error> {
         configure(conn).map_err(r2d2::Error::QueryError)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::mpsc, thread};
+
+    use super::*;
+
+    #[test]
+    fn a_connection_that_is_just_being_closed_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::file(folder.path().join("clearside.db"));
+        drop(open(&url).unwrap());
+        let mut other = SqliteConnection::establish(&url.0.to_string_lossy()).unwrap();
+        other
+            .batch_execute("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE")
+            .expect("the file is locked");
+        let (done, opened) = mpsc::channel::<()>();
+        let closing = thread::spawn(move || {
+            assert!(opened.recv_timeout(Duration::from_millis(200)).is_err(), "it waits");
+            drop(other);
+        });
+        open(&url).unwrap();
+        drop(done);
+        closing.join().unwrap();
     }
 }

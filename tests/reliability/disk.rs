@@ -182,3 +182,63 @@ async fn while_the_disk_fails_nothing_is_acknowledged_and_all_else_goes_on() {
         outage(what).await;
     }
 }
+
+/// A sync fails, and then the process dies: what was written and not synced may come back or not. Either
+/// way it has one id, and no id that anyone has seen means something else.
+#[actix_web::test]
+async fn what_was_written_and_not_synced_changes_nothing_that_was_seen() {
+    for is_followed_by_another in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut server = Process::serve(folder.path(), 0, &[]).await;
+        let address = server.address;
+        let note = |number: usize| event("note", json!({ "n": number }));
+        let publish = async |number: usize| {
+            post(address, STREAM, &format!("k{number}"), &note(number)).await.unwrap()
+        };
+        for number in 1..=3 {
+            assert_eq!(publish(number).await.status(), 201);
+        }
+        let follow = format!("{STREAM}/stream");
+        let mut live = Wire::follow(address, &follow, &[]).await;
+        live.until("snapshot").await;
+
+        let what = "fdatasync,fsync:error=EIO:when=1+";
+        let failing = Failing::attach(&server, folder.path(), what).await;
+        assert_eq!(publish(4).await.status(), 503);
+        assert!(failing.injected() > 0);
+        let mut cursor =
+            format!("{}-3", read_history(address, STREAM).await[0].id.split_once('-').unwrap().0);
+        if is_followed_by_another {
+            drop(failing);
+            assert_eq!(publish(5).await.status(), 201);
+            let seen = live.until_seq(4).await.pop().unwrap();
+            assert_eq!(seen.json(), json!({ "n": 5 }), "what was refused has no id");
+            cursor = seen.last_event_id;
+        }
+        let seen: u64 = cursor.split_once('-').unwrap().1.parse().unwrap();
+        let before = read_history(address, STREAM).await;
+        server.kill();
+        let _server = Process::serve(folder.path(), address.port(), &[]).await;
+
+        let after = read_history(address, STREAM).await;
+        println!("{} stored before the death, {} after", before.len(), after.len());
+        assert!(after.starts_with(&before), "{before:?} became {after:?}");
+        let mut wire = Wire::follow(address, &follow, &[("Last-Event-ID", &cursor)]).await;
+        let replay = wire.until("snapshot").await;
+        assert!(replay.iter().all(|event| event.name != "gap"), "{replay:?}");
+        let answer = publish(4).await;
+        let (status, id) = (answer.status(), answer.ids()[0].clone());
+        assert!(matches!(status, 200 | 201), "{}", answer.text());
+        let history = read_history(address, STREAM).await;
+        let stored: Vec<_> =
+            history.iter().filter(|event| event.data == json!({ "n": 4 })).collect();
+        assert_eq!(stored.len(), 1, "{history:?}");
+        assert_eq!(Some(&stored[0].id), id.as_ref());
+        // The follower has all that came after its cursor, once.
+        let mut seqs: Vec<_> = replay.iter().filter(|it| it.is_durable()).collect();
+        let late = if status == 201 { wire.until("note").await } else { Vec::new() };
+        seqs.extend(late.iter().filter(|it| it.is_durable()));
+        let seqs: Vec<u64> = seqs.iter().filter_map(|it| it.seq()).collect();
+        assert_eq!(seqs, (seen + 1..=history.len() as u64).collect::<Vec<_>>());
+    }
+}

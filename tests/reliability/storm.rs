@@ -41,15 +41,19 @@ async fn two_thousand_come_back_after_a_sudden_death_and_miss_nothing() {
         })
         .collect();
     returns.sort();
-    let busiest = busiest_quarter_second(&returns);
+    let mut told: Vec<_> = followers.iter().map(|follower| follower.told_to_wait[0]).collect();
+    told.sort();
+    let (busiest, busiest_told) = (busiest_quarter_second(&returns), busiest_quarter_second(&told));
     let (first, median) = (returns[0], returns[FOLLOWERS / 2]);
     let stored: usize = run.history.values().map(Vec::len).sum();
     println!(
         "{FOLLOWERS} followers of {STREAMS} streams: back after {first:?} (first), {median:?} \
-         (median), {back:?} (all); {busiest} in the busiest 250 ms; {STREAMS} more publishes after \
+         (median), {back:?} (all); {busiest} in the busiest 250 ms, \
+         {busiest_told} were told to; {STREAMS} more publishes after \
          {published:?}; {stored} stored; {tally:?}"
     );
-    assert!(busiest < FOLLOWERS / 2, "{busiest} came at once: {returns:?}");
+    // An eighth is what chance would have; a machine under load may still bring them together.
+    assert!(busiest_told < FOLLOWERS / 5, "{busiest_told} were told to come at once: {told:?}");
     drop(server);
 }
 

@@ -18,6 +18,8 @@ pub(crate) struct Follower {
     pub(crate) connections: usize,
     /// When each connection was answered.
     pub(crate) connected_at: Vec<Instant>,
+    /// How long it was told to stay away, each time that it was told.
+    pub(crate) told_to_wait: Vec<Duration>,
 }
 
 impl Follower {
@@ -32,6 +34,7 @@ impl Follower {
             seen: Vec::new(),
             connections: 0,
             connected_at: Vec::new(),
+            told_to_wait: Vec::new(),
         }
     }
 
@@ -73,6 +76,9 @@ impl Follower {
             }
             if let Some(retry) = wire.retry() {
                 self.retry = Duration::from_millis(retry);
+                if self.told_to_wait.last() != Some(&self.retry) {
+                    self.told_to_wait.push(self.retry);
+                }
             }
             if !goes_on {
                 return true;
