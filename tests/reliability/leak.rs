@@ -84,9 +84,13 @@ async fn whoever_comes_and_goes_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
     let server = Process::serve(folder.path(), 0, &[]).await;
     let address = server.address;
-    // The first time, buffers grow and pools fill.
-    come_and_go(address).await;
-    let before = holds(&server);
+    // At first, buffers grow and pools fill.
+    let mut rounds = Vec::new();
+    for _ in 0..3 {
+        come_and_go(address).await;
+        rounds.push(holds(&server));
+    }
+    let before = rounds[2];
     come_and_go(address).await;
     let after = std::cell::Cell::new(holds(&server));
     eventually("descriptors to be closed", || async {
@@ -94,7 +98,7 @@ async fn whoever_comes_and_goes_leaves_nothing_behind() {
         after.get().descriptors.abs_diff(before.descriptors) <= 5
     })
     .await;
-    println!("2,600 connections later: {before:?} became {:?}", after.get());
+    println!("2,600 connections a round: {rounds:?}, then {:?}", after.get());
     let grown = after.get().kibibytes.saturating_sub(before.kibibytes);
-    assert!(grown <= 16 * 1024, "{grown} KiB are left of what has gone");
+    assert!(grown <= 8 * 1024, "{grown} KiB are left of what has gone");
 }
