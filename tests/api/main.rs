@@ -20,6 +20,7 @@ mod control;
 mod history;
 mod idempotency;
 mod life_cycle;
+mod overload;
 mod process;
 mod publish;
 mod restart;
