@@ -164,3 +164,60 @@ fn jitter_covers_its_whole_range_and_no_more() {
         assert!(max - min > 0.9 * (highest - lowest), "{min} to {max}");
     }
 }
+
+/// Reads on until this has come.
+async fn read_until_text(body: &mut SubscriberBody, text: &str) -> String {
+    let deadline = Instant::now() + MINUTE;
+    let mut read = String::new();
+    while !read.contains(text) {
+        let next = poll_fn(|cx| Pin::new(&mut *body).poll_next(cx));
+        let bytes = timeout_at(deadline, next).await.expect("there is more");
+        let bytes = bytes.expect("it has not ended").unwrap();
+        read.push_str(std::str::from_utf8(&bytes).unwrap());
+    }
+    read
+}
+
+/// The ids and names of the events, in their order.
+fn events(text: &str) -> Vec<(u64, &str)> {
+    text.split_terminator("\n\n")
+        .filter_map(|frame| {
+            let field = |name: &str| frame.lines().find_map(|line| line.strip_prefix(name));
+            let seq = field("id: ")?.rsplit_once('-')?.1.parse().ok()?;
+            Some((seq, field("event: ")?))
+        })
+        .collect()
+}
+
+#[actix_web::test]
+async fn a_backlog_is_bounded_in_bytes_and_whoever_exceeds_it_misses_nothing() {
+    const LENGTH: usize = 60 * 1024;
+    let fitting = HubConfig::default().backlog_bytes_max as u64 / LENGTH as u64;
+    let stream = key("debate/d1");
+    // All of these would fit by their number.
+    for (deliveries, falls_behind) in [(fitting - 1, false), (fitting + 2, true), (60, true)] {
+        assert!((deliveries as usize) < HubConfig::default().mailbox_capacity);
+        let (hub, _folder) = hub(HubConfig::default());
+        let mut body = follow(&hub, "debate/d1").await;
+        read_until_text(&mut body, "event: snapshot\n").await;
+        let note = NewEvent::new("note", &"x".repeat(LENGTH)).unwrap();
+        for _ in 0..deliveries {
+            hub.publish(&stream, note.clone()).await.unwrap();
+        }
+        hub.publish(&stream, NewEvent::new("last", &1).unwrap()).await.unwrap();
+        let mut expected: Vec<_> = (1..=deliveries).map(|seq| (seq, "note")).collect();
+        expected.push((deliveries + 1, "last"));
+        // Whoever has fallen behind gets the last of the history and the snapshot in one chunk.
+        let end = if falls_behind { "event: snapshot\n" } else { "event: last\n" };
+        let mut text = read_until_text(&mut body, end).await;
+        if falls_behind {
+            expected.push((deliveries + 1, "snapshot"));
+        }
+        // It is live again, or still.
+        let token = serde_json::json!({ "speaker": "Pro", "token": "live" });
+        hub.publish(&stream, NewEvent::new("token", &token).unwrap()).await.unwrap();
+        text += &read_until_text(&mut body, "event: token\n").await;
+        assert_eq!(events(&text), expected, "{deliveries} deliveries");
+        assert_eq!(text.matches("event: snapshot\n").count(), usize::from(falls_behind));
+    }
+}

@@ -185,6 +185,7 @@ mod tests {
     use std::{sync::mpsc, thread};
 
     use super::*;
+    use crate::store::Store;
 
     #[test]
     fn a_connection_that_is_just_being_closed_is_waited_for() {
@@ -203,5 +204,68 @@ mod tests {
         open(&url).unwrap();
         drop(done);
         closing.join().unwrap();
+    }
+
+    /// A database that these statements have made, as it is on the disk.
+    fn database(statements: &str) -> (tempfile::TempDir, DatabaseUrl, Vec<u8>) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("test.db");
+        let mut conn = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
+        conn.batch_execute(statements).unwrap();
+        drop(conn);
+        let bytes = std::fs::read(&path).unwrap();
+        (folder, DatabaseUrl::file(path), bytes)
+    }
+
+    #[test]
+    fn what_is_not_ours_is_refused_and_left_as_it_is() {
+        for statements in [
+            "CREATE TABLE bookmarks (id INTEGER)",
+            "CREATE TABLE streams (id INTEGER); INSERT INTO streams VALUES (7)",
+            "PRAGMA application_id = 7; CREATE TABLE streams (id INTEGER)",
+        ] {
+            let (_folder, url, before) = database(statements);
+            let refused = Store::open(&url).unwrap_err();
+            assert!(matches!(refused, StoreError::Open { .. }), "{refused}");
+            assert!(refused.to_string().ends_with("it was made by another program"), "{refused}");
+            assert_eq!(std::fs::read(&url.0).unwrap(), before, "{statements}");
+        }
+    }
+
+    #[test]
+    fn a_newer_database_is_refused_before_anything_is_changed() {
+        let (_folder, url, _) = database("");
+        drop(open(&url).unwrap());
+        let mut conn = connect(&url).unwrap();
+        // A newer version has come, and one of ours was never applied.
+        conn.batch_execute(
+            "DELETE FROM __diesel_schema_migrations WHERE version = (SELECT max(version) FROM __diesel_schema_migrations);
+             DROP TABLE idempotency_keys;
+             INSERT INTO __diesel_schema_migrations (version) VALUES ('99990101000000');",
+        )
+        .unwrap();
+        drop(conn);
+        let before = std::fs::read(&url.0).unwrap();
+        let refused = Store::open(&url).unwrap_err();
+        assert!(
+            matches!(&refused, StoreError::Newer(version) if version == "99990101000000"),
+            "{refused}"
+        );
+        assert_eq!(std::fs::read(&url.0).unwrap(), before);
+    }
+
+    #[test]
+    fn only_files_are_databases() {
+        for (url, is_one) in [
+            ("sqlite://clearside.db", true),
+            ("sqlite:///var/lib/clearside.db", true),
+            ("sqlite://:memory:", false),
+            ("sqlite://", false),
+            (":memory:", false),
+            ("clearside.db", false),
+            ("postgres://x", false),
+        ] {
+            assert_eq!(url.parse::<DatabaseUrl>().is_ok(), is_one, "{url}");
+        }
     }
 }

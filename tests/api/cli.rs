@@ -236,3 +236,61 @@ async fn play_refuses_what_is_no_transcript() {
     }
     assert_eq!(get(server.address, STREAM).await.status(), 404);
 }
+
+#[actix_web::test]
+async fn watch_ends_with_the_last_event_of_its_own_kind_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_server, url) = serve(folder.path()).await;
+    for (stream, foreign, own) in [
+        ("debate/d1", "conversation_completed", "complete"),
+        ("conversation/d1", "complete", "conversation_completed"),
+    ] {
+        let lines: String = [foreign, "note", own]
+            .map(|name| format!("{}\n", json!({ "type": name, "data": {} })))
+            .concat();
+        let publish = clearside(&["publish", stream, "--jsonl", "--url", &url]);
+        assert_success(&run_with_input(publish, &lines).await);
+        let args = ["watch", stream, "--json", "--from", "earliest", "--url", &url];
+        let output = run(clearside(&args)).await;
+        assert_success(&output);
+        let lines = parse_lines(&stdout(&output));
+        let names: Vec<_> = lines
+            .iter()
+            .filter_map(|line| line["type"].as_str())
+            .filter(|name| [foreign, "note", own].contains(name))
+            .collect();
+        assert_eq!(names, [foreign, "note", own], "{stream}");
+    }
+}
+
+#[actix_web::test]
+async fn watch_shows_whoever_speaks_under_one_name_also_when_it_joins_late() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, url) = serve(folder.path()).await;
+    let token = |text: &str| {
+        let data = json!({ "participantId": "p1", "personaSlug": "ada", "personaName": "Ada Lovelace",
+            "segment": "s", "token": text });
+        json!({ "type": "conversation_token", "data": data }).to_string()
+    };
+    let publish = |lines: String| {
+        let command = clearside(&["publish", "conversation/s1", "--jsonl", "--url", &url]);
+        async move { assert_success(&run_with_input(command, &lines).await) }
+    };
+    publish(token("It is")).await;
+    let watching =
+        actix_web::rt::spawn(run(clearside(&["watch", "conversation/s1", "--url", &url])));
+    eventually("the watcher", || async {
+        get(server.address, "/api/stats").await.json()["conversations"]["clients"] == 1
+    })
+    .await;
+    let said = json!({ "sessionId": "s1", "speakerName": "Ada Lovelace", "personaSlug": "ada",
+        "content": "It is so.", "isHost": false, "turnCount": 1, "timestamp": 1 });
+    let said = json!({ "type": "conversation_utterance", "data": said });
+    let end = json!({ "type": "conversation_completed", "data": {} });
+    publish(format!("{}\n{said}\n{end}\n", token(" so."))).await;
+    let output = watching.await.unwrap();
+    assert_success(&output);
+    let shown = stdout(&output);
+    assert!(shown.contains("\nAda Lovelace: It is so.\n"), "{shown}");
+    assert_eq!(shown.matches("Ada Lovelace").count(), 1, "{shown}");
+}

@@ -22,6 +22,7 @@ mod control;
 mod history;
 mod idempotency;
 mod life_cycle;
+mod overload;
 mod process;
 mod publish;
 mod restart;
