@@ -221,7 +221,8 @@ async fn two_resumes_at_once_are_one_and_the_pace_stays_what_it_was() {
         let (first, second) = (theatre.send(Command::Resume), theatre.send(Command::Resume));
         settle().await;
         drop(release);
-        (first.await.unwrap(), second.await.unwrap());
+        first.await.unwrap();
+        second.await.unwrap();
         let before = theatre.stage.count(words.token);
         theatre.wait_for_end().await.unwrap().unwrap();
         assert_eq!(theatre.stage.asked(words.resume).len(), 1);
@@ -249,7 +250,8 @@ async fn a_pause_that_comes_while_a_resume_is_being_stored_is_carried_out_after_
         let (resumed, paused) = (theatre.send(Command::Resume), theatre.send(Command::Pause));
         settle().await;
         drop(release);
-        (resumed.await.unwrap(), paused.await.unwrap());
+        resumed.await.unwrap();
+        paused.await.unwrap();
         sleep(HOUR).await;
         let stored = theatre.stage.stored();
         let last: Vec<_> = stored.iter().rev().take(3).map(|event| event.name.as_str()).collect();
