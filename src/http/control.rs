@@ -18,8 +18,8 @@ use crate::{
 /// The longest transcript, in bytes.
 const TRANSCRIPT_BYTES_MAX: usize = 1024 * 1024;
 
-/// What an utterance holds beside what is said.
-const SPEECH_OVERHEAD_BYTES: usize = 1024;
+/// What an event holds beside what is said.
+const EVENT_OVERHEAD_BYTES: usize = 1024;
 
 pub(super) async fn launch(
     Target(stream): Target,
@@ -56,7 +56,7 @@ impl LaunchBody {
         self.speed.map_or(Ok(Pace::default()), |speed| Pace::at_speed(speed).ok_or_else(error))
     }
 
-    /// The transcript, each speech of which fits into an event.
+    /// The transcript, each text of which fits into an event.
     fn transcript(&self, kind: StreamKind, event_bytes_max: usize) -> Result<Transcript, ApiError> {
         let transcript = match &self.transcript {
             None => Transcript::sample(kind)?,
@@ -65,8 +65,9 @@ impl LaunchBody {
                 Err(_) => json.get().parse()?,
             },
         };
-        if transcript.longest_speech() + SPEECH_OVERHEAD_BYTES > event_bytes_max {
-            let message = format!("a speech does not fit into an event of {event_bytes_max} bytes");
+        if transcript.longest_text() + EVENT_OVERHEAD_BYTES > event_bytes_max {
+            let message =
+                format!("a text of it does not fit into an event of {event_bytes_max} bytes");
             return Err(ApiError::unprocessable("invalid_transcript", message));
         }
         Ok(transcript)

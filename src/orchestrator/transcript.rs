@@ -145,14 +145,16 @@ pub enum TranscriptError {
 }
 
 impl Transcript {
-    /// The length of the longest speech, in bytes as JSON writes it.
+    /// The length of the longest text that becomes one event, in bytes as JSON writes it.
     #[must_use]
-    pub fn longest_speech(&self) -> usize {
-        let length = |cue: &Cue| match cue {
-            Cue::Speech(speech) => serde_json::to_string(&speech.text).map_or(0, |json| json.len()),
-            Cue::Phase(_) | Cue::Summary(_) | Cue::Silence(_) => 0,
-        };
-        self.cues.iter().map(length).max().unwrap_or_default()
+    pub fn longest_text(&self) -> usize {
+        let texts = self.cues.iter().filter_map(|cue| match cue {
+            Cue::Speech(speech) => Some(&speech.text),
+            Cue::Phase(text) | Cue::Summary(text) => Some(text),
+            Cue::Silence(_) => None,
+        });
+        let length = |text| serde_json::to_string(text).map_or(0, |json| json.len());
+        texts.map(length).max().unwrap_or_default()
     }
 }
 
