@@ -23,7 +23,7 @@ pub use self::{
 };
 pub(crate) use self::{
     idempotency::KeyedDigest,
-    json::object,
+    json::{object, reason},
     snapshot::OpenText,
     vocabulary::{Heartbeat, Vocabulary, vocabulary},
 };

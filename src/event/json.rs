@@ -48,6 +48,13 @@ where
     deserializer.deserialize_map(Object(expected, PhantomData))
 }
 
+/// What is wrong with some JSON, without serde_json's own account of where (" at line 1 column 9"): that is
+/// said by a path, or of a text that its author never saw.
+pub(crate) fn reason(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    message.split(" at line ").next().unwrap_or_default().to_owned()
+}
+
 /// Removes the white space between the tokens of `json`, which must be valid.
 pub(super) fn compact(json: &str) -> Result<String, JsonError> {
     let mut compact = String::with_capacity(json.len());

@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::{conversation, debate, snapshot::Change};
+use super::{conversation, debate, json, snapshot::Change};
 use crate::stream_key::{StreamId, StreamKind};
 
 /// The words of one kind of stream.
@@ -75,15 +75,13 @@ fn payload_error(error: &serde_path_to_error::Error<serde_json::Error>) -> Paylo
             other => format!(".{other}"),
         });
     }
-    // serde_json ends its messages with " at line 1 column 9": of our compact text, so of no use.
-    let message = error.inner().to_string();
-    let reason = message.split(" at line ").next().unwrap_or_default();
+    let reason = json::reason(error.inner());
     // serde says of a missing field where its parent is.
     let missing = reason.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
     match missing {
         Some(field) => {
             PayloadError { path: format!("{path}.{field}"), reason: "is missing".into() }
         }
-        None => PayloadError { path, reason: reason.into() },
+        None => PayloadError { path, reason },
     }
 }

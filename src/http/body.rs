@@ -11,6 +11,7 @@ use futures_util::StreamExt;
 use serde::Deserialize;
 
 use super::{ApiState, error::ApiError};
+use crate::event::reason;
 
 /// Reads a whole body as text, at most `limit` bytes of it.
 pub(super) async fn text(
@@ -76,12 +77,6 @@ pub(super) fn parse<'a, T: Deserialize<'a>>(
         let message = format!("the body is no JSON: line {line}, column {column}");
         ApiError::bad_request("invalid_json", message)
     })
-}
-
-/// What is wrong, without serde_json's own account of where.
-fn reason(error: &serde_json::Error) -> String {
-    let message = error.to_string();
-    message.split(" at line ").next().unwrap_or_default().to_owned()
 }
 
 fn declared_length(headers: &HeaderMap) -> Option<u64> {

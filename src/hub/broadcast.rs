@@ -136,14 +136,6 @@ impl fmt::Display for Position {
     }
 }
 
-impl PublishError {
-    /// Whether the same publish may succeed a little later.
-    #[must_use]
-    pub const fn is_passing(&self) -> bool {
-        matches!(self, Self::Overloaded | Self::Unavailable | Self::Unreachable(_))
-    }
-}
-
 /// Why nothing was published.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -176,4 +168,12 @@ pub enum PublishError {
     /// may turn out to have reached the disk. Whoever used an idempotency key can simply try again.
     #[error("the event could not be stored")]
     Unavailable,
+}
+
+impl PublishError {
+    /// Whether the same publish may succeed a little later.
+    #[must_use]
+    pub const fn is_passing(&self) -> bool {
+        matches!(self, Self::Overloaded | Self::Unavailable | Self::Unreachable(_))
+    }
 }
