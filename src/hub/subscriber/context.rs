@@ -14,8 +14,9 @@ use crate::hub::{delivery::Chunk, messages::EndReason};
 
 pub(crate) struct SubscriberContext {
     parts: ContextParts<SubscriberActor>,
-    /// Written and not yet taken. The actor only runs when this is empty, so that it holds no more than
-    /// one mailbox full.
+    /// Written and not yet taken. The actor only runs when both are empty, so that they hold no more than
+    /// one mailbox full. Most deliveries come alone, and need no room in the queue.
+    front: Option<Bytes>,
     outbox: VecDeque<Bytes>,
     head: Option<Chunk>,
     ended: Option<EndReason>,
@@ -24,12 +25,17 @@ pub(crate) struct SubscriberContext {
 impl SubscriberContext {
     pub(super) fn new(mailbox: &Mailbox<SubscriberActor>) -> Self {
         let parts = ContextParts::new(mailbox.sender_producer());
-        Self { parts, outbox: VecDeque::new(), head: None, ended: None }
+        Self { parts, front: None, outbox: VecDeque::new(), head: None, ended: None }
     }
 
     /// Appends to the response; nothing more after its end.
     pub(super) fn write(&mut self, bytes: Bytes) {
-        if self.ended.is_none() && !bytes.is_empty() {
+        if self.ended.is_some() || bytes.is_empty() {
+            return;
+        }
+        if self.front.is_none() {
+            self.front = Some(bytes);
+        } else {
             self.outbox.push_back(bytes);
         }
     }
@@ -45,16 +51,16 @@ impl SubscriberContext {
 
     /// The next bytes to send, at most `max` of them.
     pub(super) fn take(&mut self, max: usize) -> Option<Bytes> {
-        let front = self.outbox.front_mut()?;
-        if front.len() > max {
+        if let Some(front) = self.front.as_mut().filter(|front| front.len() > max) {
             return Some(front.split_to(max));
         }
-        let bytes = self.outbox.pop_front();
-        if self.outbox.is_empty() {
+        let bytes = self.front.take()?;
+        self.front = self.outbox.pop_front();
+        if self.outbox.is_empty() && self.outbox.capacity() > 0 {
             // An idle connection keeps no room for a burst that is over.
             self.outbox = VecDeque::new();
         }
-        bytes
+        Some(bytes)
     }
 
     /// Whether anyone is left who could send to the actor.
