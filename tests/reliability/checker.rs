@@ -321,7 +321,8 @@ fn check_connections(findings: &mut Findings, subscriber: &Subscriber, publishes
         if let (Some(known), Some(edge)) = (known.max(), edge)
             && edge < known
         {
-            let what = format!("{stream}: {known} was acknowledged, and a connection began at {edge}");
+            let what =
+                format!("{stream}: {known} was acknowledged, and a connection began at {edge}");
             findings.add(Fault::Stale, what);
         }
     }
@@ -330,9 +331,12 @@ fn check_connections(findings: &mut Findings, subscriber: &Subscriber, publishes
 /// Whoever is told to stay away (204) has seen the end; any other status is told to nobody.
 fn check_closed(findings: &mut Findings, subscriber: &Subscriber, history: &[Stored]) {
     let stream = &subscriber.stream;
-    let end = history.last().filter(|event| event.name.ends_with("complete") || event.name.ends_with("completed"));
+    let end = history
+        .last()
+        .filter(|event| event.name.ends_with("complete") || event.name.ends_with("completed"));
     let last = subscriber.seen.iter().rev().find(|event| event.is_durable());
-    let has_seen_the_end = end.is_some() && last.and_then(|last| last.id.as_ref()) == end.map(|end| &end.id);
+    let has_seen_the_end =
+        end.is_some() && last.and_then(|last| last.id.as_ref()) == end.map(|end| &end.id);
     match subscriber.closed_by {
         None => {}
         Some(204) if has_seen_the_end => {}

@@ -3,7 +3,7 @@
 mod races;
 mod retirement;
 
-use std::{future::poll_fn, path::PathBuf, pin::Pin};
+use std::{future::poll_fn, path::PathBuf, pin::Pin, time::Duration};
 
 use actix::{Actor, Arbiter, Handler, Message};
 use actix_web::body::MessageBody;
@@ -78,13 +78,15 @@ impl Setup {
     }
 }
 
-/// The rest of a response, up to its end or to the first `stop`.
+/// The rest of a response, up to its end or to the first `stop`; one of them must come.
 async fn read(body: &mut SubscriberBody, stop: &str) -> String {
     let mut text = String::new();
     while !text.contains(stop) {
-        match poll_fn(|cx| Pin::new(&mut *body).poll_next(cx)).await {
-            Some(Ok(bytes)) => text.push_str(std::str::from_utf8(&bytes).unwrap()),
-            None => return text + "<end>",
+        let next = poll_fn(|cx| Pin::new(&mut *body).poll_next(cx));
+        match tokio::time::timeout(Duration::from_secs(30), next).await {
+            Ok(Some(Ok(bytes))) => text.push_str(std::str::from_utf8(&bytes).unwrap()),
+            Ok(None) => return text + "<end>",
+            Err(_) => panic!("neither {stop:?} nor an end after {text:?}"),
         }
     }
     text

@@ -148,8 +148,7 @@ fn the_checker_finds_every_planted_fault() {
         }),
         ("a gap says less than is missing", &[Hole], |run| {
             let at = at(run, 2);
-            run.subscribers[0].seen[at] =
-                seen("gap", Some("aaaaaaaa-2"), json!({ "missed": 2 }));
+            run.subscribers[0].seen[at] = seen("gap", Some("aaaaaaaa-2"), json!({ "missed": 2 }));
         }),
         ("what was refused is stored", &[Phantom], |run| {
             stored(run)[4].data = json!({ "n": 77 });
