@@ -34,7 +34,7 @@ pub struct HubConfig {
     pub event_bytes_max: usize,
     /// Publishes that may wait for one stream's commit; further ones are refused. Default 1,024.
     pub pending_publishes_max: usize,
-    /// Bytes of data that may wait for one stream's commit; further publishes are refused. Default 16 MiB.
+    /// Bytes that may wait for one stream's commit; further publishes are refused. Default 16 MiB.
     pub pending_bytes_max: usize,
     /// The same for all streams together. Default 128 MiB.
     pub pending_bytes_total_max: usize,

@@ -20,6 +20,9 @@ const BATCH_EVENTS: usize = 1024;
 /// How many bytes go into one batch at most; a publish is never split.
 const BATCH_BYTES: usize = 1024 * 1024;
 
+/// What an event takes in memory beside its data, more or less: many small ones are much, too.
+const EVENT_BYTES: usize = 128;
+
 /// Events that were published together, and where the answer goes.
 #[derive(Debug)]
 pub(crate) struct Publish<A> {
@@ -30,7 +33,7 @@ pub(crate) struct Publish<A> {
 
 impl<A> Publish<A> {
     fn bytes(&self) -> usize {
-        self.events.iter().map(|event| event.data().len()).sum()
+        self.events.iter().map(|event| event.data().len() + EVENT_BYTES).sum()
     }
 
     /// What the publisher is answered, given what the store has made of the durable events.

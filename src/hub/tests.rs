@@ -225,7 +225,7 @@ async fn a_backlog_is_bounded_in_bytes_and_whoever_exceeds_it_misses_nothing() {
 #[actix_web::test]
 async fn what_waits_to_be_stored_is_bounded_on_all_streams_together() {
     const LENGTH: usize = 10_000;
-    let config = HubConfig { pending_bytes_total_max: 10 * LENGTH, ..HubConfig::default() };
+    let config = HubConfig { pending_bytes_total_max: 11 * LENGTH, ..HubConfig::default() };
     let (hub, folder) = hub(config);
     let note = NewEvent::new("note", &"x".repeat(LENGTH - 2)).unwrap();
     let to_each = async || {
