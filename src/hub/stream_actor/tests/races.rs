@@ -204,6 +204,18 @@ async fn rows_that_go_between_a_cursor_and_its_page_are_a_gap_wherever_they_were
 }
 
 #[actix::test]
+async fn a_page_that_was_read_for_one_is_read_anew_for_whoever_comes_later() {
+    let config = HubConfig { history_bytes: 0, ..HubConfig::default() };
+    let setup = Setup::with(config, Clock::system());
+    for _ in 0..3 {
+        setup.publish().await.unwrap();
+    }
+    assert_eq!(setup.replay().await, notes(1..=3));
+    sabotage::execute(&setup.database(), "DELETE FROM events WHERE seq = 1");
+    assert_eq!(setup.replay().await, ["gap 1", "note 2", "note 3"]);
+}
+
+#[actix::test]
 async fn nothing_gets_past_an_end_that_is_just_being_stored() {
     // Tokens alone are not the store's business.
     for (waits_for_the_commit, notes) in [(false, 50), (true, 50), (false, 0), (true, 0)] {
