@@ -24,6 +24,10 @@ browser *files:
     cargo build
     cd tests/browser && npm ci --ignore-scripts --no-audit --no-fund && node --test {{files}}
 
+# Fuzz what reads foreign input, each target for so many seconds: just fuzz 60 publish
+fuzz *arguments:
+    scripts/fuzz.sh {{arguments}}
+
 # Format the code
 fmt:
     cargo fmt

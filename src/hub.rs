@@ -5,6 +5,7 @@
 //! its response body.
 
 mod broadcast;
+mod budget;
 mod config;
 mod delivery;
 mod history;

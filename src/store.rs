@@ -8,14 +8,18 @@ mod connection;
 mod group_commit;
 mod models;
 mod read;
+#[cfg(test)]
+pub(crate) mod sabotage;
 mod schema;
+#[cfg(test)]
+mod tests;
 
 use std::{fs::File, io, path::PathBuf, str::FromStr, sync::Arc};
 
 use diesel::{SqliteConnection, r2d2::ConnectionManager};
 
 pub(crate) use self::{
-    append::{Append, AppendPublish, Appended, Outcome},
+    append::{Append, AppendPublish, Appended, KEY_LIFETIME, Outcome},
     models::{StoredEvent, StoredStream},
     read::PageLimits,
 };

@@ -13,27 +13,43 @@ use serde::Deserialize;
 use super::{ApiState, error::ApiError};
 use crate::event::reason;
 
-/// Reads a whole body as text, at most `limit` bytes of it.
+/// How many bytes a body may have.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) array: usize,
+    /// Also for whatever else is no array.
+    pub(super) object: usize,
+}
+
+/// Reads a whole body as text, unless it is longer than it may be: its declared length and its first
+/// character tell before the rest of it comes.
 pub(super) async fn text(
     request: &HttpRequest,
     mut payload: Payload,
-    limit: usize,
+    limits: Limits,
     state: &ApiState,
 ) -> Result<String, ApiError> {
-    if declared_length(request.headers()).is_some_and(|length| length > limit as u64) {
-        return Err(ApiError::too_large(limit));
-    }
+    let declared = declared_length(request.headers()).unwrap_or(0);
+    let within = |length: u64, limit: usize| match length > limit as u64 {
+        true => Err(ApiError::too_large(limit)),
+        false => Ok(()),
+    };
+    let mut limit = limits.array.max(limits.object);
+    within(declared, limit)?;
     let read = async {
-        let mut body = BytesMut::new();
+        let (mut body, mut has_begun) = (BytesMut::new(), false);
         while let Some(chunk) = payload.next().await {
             let chunk = chunk
                 .map_err(|_| ApiError::bad_request("invalid_body", "the body is cut short"))?;
-            if body.len() + chunk.len() > limit {
-                return Err(ApiError::too_large(limit));
+            if !has_begun && let Some(first) = chunk.trim_ascii_start().first() {
+                has_begun = true;
+                limit = if *first == b'[' { limits.array } else { limits.object };
+                within(declared, limit)?;
             }
+            within((body.len() + chunk.len()) as u64, limit)?;
             body.extend_from_slice(&chunk);
         }
-        Ok(body)
+        Ok::<_, ApiError>(body)
     };
     let body = tokio::time::timeout(state.body_timeout, read)
         .await

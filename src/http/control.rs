@@ -27,7 +27,8 @@ pub(super) async fn launch(
     payload: Payload,
     state: Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
-    let json = body::text(&request, payload, TRANSCRIPT_BYTES_MAX, &state).await?;
+    let limits = body::Limits { array: TRANSCRIPT_BYTES_MAX, object: TRANSCRIPT_BYTES_MAX };
+    let json = body::text(&request, payload, limits, &state).await?;
     let asked = if json.trim().is_empty() {
         LaunchBody::default()
     } else {

@@ -32,8 +32,11 @@ pub(super) async fn publish(
     state: Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
     body::require_json(&request)?;
-    let limit = state.hub.config().publish_bytes_max() + OVERHEAD_BYTES;
-    let json = body::text(&request, payload, limit, &state).await?;
+    let limits = body::Limits {
+        array: state.hub.config().publish_bytes_max() + OVERHEAD_BYTES,
+        object: state.hub.config().event_bytes_max + OVERHEAD_BYTES,
+    };
+    let json = body::text(&request, payload, limits, &state).await?;
     let events = if json.trim_start().starts_with('[') {
         body::parse::<Vec<NewEvent>>(&json, INVALID)?
     } else {
@@ -73,7 +76,8 @@ pub(super) async fn send_to_client(
         .parse()
         .map_err(|_| ApiError::bad_request("invalid_client_id", "a client id is a UUID"))?;
     let limit = state.hub.config().event_bytes_max + OVERHEAD_BYTES;
-    let json = body::text(&request, payload, limit, &state).await?;
+    let limits = body::Limits { array: limit, object: limit };
+    let json = body::text(&request, payload, limits, &state).await?;
     let event = body::parse::<NewEvent>(&json, INVALID)?;
     state.hub.send_to_client(SendToClient::new(stream, client, event)?).await?;
     Ok(HttpResponse::Accepted().json(PublishedBody { ids: vec![None] }))

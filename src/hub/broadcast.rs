@@ -161,8 +161,8 @@ pub enum PublishError {
     /// Another process's hub does not answer.
     #[error("{0}")]
     Unreachable(String),
-    /// Too many publishes wait for this stream already.
-    #[error("too many publishes are waiting for this stream")]
+    /// Too many publishes wait already, for this stream or in all.
+    #[error("too many publishes are waiting to be stored")]
     Overloaded,
     /// The events could not be stored, or the hub is gone. Nobody has seen them; yet a commit that failed
     /// may turn out to have reached the disk. Whoever used an idempotency key can simply try again.

@@ -34,8 +34,10 @@ pub struct HubConfig {
     pub event_bytes_max: usize,
     /// Publishes that may wait for one stream's commit; further ones are refused. Default 1,024.
     pub pending_publishes_max: usize,
-    /// Bytes of data that may wait for one stream's commit; further publishes are refused. Default 16 MiB.
+    /// Bytes that may wait for one stream's commit; further publishes are refused. Default 16 MiB.
     pub pending_bytes_max: usize,
+    /// The same for all streams together. Default 128 MiB.
+    pub pending_bytes_total_max: usize,
     /// Bytes that wait for one client before it falls behind, whatever their number. Default 1 MiB.
     ///
     /// They are shared between the clients of a stream that are equally far behind.
@@ -78,6 +80,7 @@ impl Default for HubConfig {
             event_bytes_max: 64 * 1024,
             pending_publishes_max: 1024,
             pending_bytes_max: 16 * 1024 * 1024,
+            pending_bytes_total_max: 128 * 1024 * 1024,
             backlog_bytes_max: 1024 * 1024,
             idle_after: Duration::from_secs(60),
         }

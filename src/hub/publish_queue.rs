@@ -5,7 +5,10 @@
 
 use std::collections::VecDeque;
 
-use super::broadcast::{PublishError, Published};
+use super::{
+    broadcast::{PublishError, Published},
+    budget::{Budget, Reserved},
+};
 use crate::{
     event::{Event, EventId, KeyedDigest},
     store::{AppendPublish, Outcome},
@@ -17,6 +20,9 @@ const BATCH_EVENTS: usize = 1024;
 /// How many bytes go into one batch at most; a publish is never split.
 const BATCH_BYTES: usize = 1024 * 1024;
 
+/// What an event takes in memory beside its data, more or less: many small ones are much, too.
+const EVENT_BYTES: usize = 128;
+
 /// Events that were published together, and where the answer goes.
 #[derive(Debug)]
 pub(crate) struct Publish<A> {
@@ -27,7 +33,7 @@ pub(crate) struct Publish<A> {
 
 impl<A> Publish<A> {
     fn bytes(&self) -> usize {
-        self.events.iter().map(|event| event.data().len()).sum()
+        self.events.iter().map(|event| event.data().len() + EVENT_BYTES).sum()
     }
 
     /// What the publisher is answered, given what the store has made of the durable events.
@@ -52,6 +58,8 @@ impl<A> Publish<A> {
 #[derive(Debug)]
 pub(crate) struct Batch<A> {
     pub(crate) publishes: Vec<Publish<A>>,
+    /// The room that they take until they are settled.
+    _reserved: Vec<Reserved>,
 }
 
 impl<A> Batch<A> {
@@ -75,17 +83,16 @@ impl<A> Batch<A> {
 
 #[derive(Debug)]
 pub(crate) struct PublishQueue<A> {
-    waiting: VecDeque<Publish<A>>,
-    /// Bytes of data that wait.
-    bytes: usize,
+    waiting: VecDeque<(Publish<A>, Reserved)>,
     waiting_max: usize,
-    bytes_max: usize,
+    /// Bytes of data that wait, or are being stored.
+    budget: Budget,
     is_storing: bool,
 }
 
 impl<A> PublishQueue<A> {
-    pub(crate) fn new(waiting_max: usize, bytes_max: usize) -> Self {
-        Self { waiting: VecDeque::new(), bytes: 0, waiting_max, bytes_max, is_storing: false }
+    pub(crate) fn new(waiting_max: usize, budget: Budget) -> Self {
+        Self { waiting: VecDeque::new(), waiting_max, budget, is_storing: false }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -94,12 +101,13 @@ impl<A> PublishQueue<A> {
 
     /// Adds a publish, or hands it back if too many are waiting.
     pub(crate) fn push(&mut self, publish: Publish<A>) -> Result<(), Publish<A>> {
-        let bytes = publish.bytes();
-        if self.waiting.len() >= self.waiting_max || self.bytes + bytes > self.bytes_max {
+        if self.waiting.len() >= self.waiting_max {
             return Err(publish);
         }
-        self.bytes += bytes;
-        self.waiting.push_back(publish);
+        let Some(reserved) = self.budget.reserve(publish.bytes()) else {
+            return Err(publish);
+        };
+        self.waiting.push_back((publish, reserved));
         Ok(())
     }
 
@@ -109,9 +117,9 @@ impl<A> PublishQueue<A> {
         if self.is_storing {
             return None;
         }
-        let mut publishes = Vec::new();
+        let (mut publishes, mut reservations) = (Vec::new(), Vec::new());
         let (mut events, mut bytes) = (0, 0);
-        while let Some(next) = self.waiting.front() {
+        while let Some((next, _)) = self.waiting.front() {
             events += next.events.len();
             bytes += next.bytes();
             if !publishes.is_empty() && (events > BATCH_EVENTS || bytes > BATCH_BYTES) {
@@ -119,13 +127,15 @@ impl<A> PublishQueue<A> {
             }
             // What comes after the end has to see whether it was stored.
             let is_final = next.events.iter().any(Event::is_final);
-            self.bytes -= next.bytes();
-            publishes.extend(self.waiting.pop_front());
+            let (next, reserved) = self.waiting.pop_front().unzip();
+            publishes.extend(next);
+            reservations.extend(reserved);
             if is_final {
                 break;
             }
         }
-        let batch = (!publishes.is_empty()).then_some(Batch { publishes })?;
+        let is_empty = publishes.is_empty();
+        let batch = (!is_empty).then_some(Batch { publishes, _reserved: reservations })?;
         self.is_storing = batch.is_durable();
         Some(batch)
     }
@@ -157,7 +167,7 @@ mod tests {
 
     #[test]
     fn what_comes_while_a_batch_is_stored_is_the_next_batch() {
-        let mut queue = PublishQueue::new(100, 10_000);
+        let mut queue = PublishQueue::new(100, Budget::new(10_000));
         queue.push(publish(1, &["note"])).unwrap();
         assert_eq!(next(&mut queue), Some(vec![1]));
         queue.push(publish(2, &["note", "note"])).unwrap();
@@ -172,7 +182,7 @@ mod tests {
 
     #[test]
     fn tokens_alone_wait_for_nothing() {
-        let mut queue = PublishQueue::new(100, 10_000);
+        let mut queue = PublishQueue::new(100, Budget::new(10_000));
         queue.push(publish(1, &["token"])).unwrap();
         assert_eq!(next(&mut queue), Some(vec![1]));
         queue.push(publish(2, &["token"])).unwrap();
@@ -181,7 +191,7 @@ mod tests {
 
     #[test]
     fn what_comes_after_the_end_waits_for_the_end() {
-        let mut queue = PublishQueue::new(100, 10_000);
+        let mut queue = PublishQueue::new(100, Budget::new(10_000));
         queue.push(publish(1, &["note", "complete"])).unwrap();
         queue.push(publish(2, &["note"])).unwrap();
         assert_eq!(next(&mut queue), Some(vec![1]));
@@ -191,19 +201,31 @@ mod tests {
     }
 
     #[test]
-    fn the_queue_is_bounded_in_bytes_and_takes_more_once_they_are_gone() {
+    fn queues_are_bounded_in_bytes_each_and_together_and_take_more_once_they_are_gone() {
         let bytes = publish(0, &["note"]).bytes();
-        let mut queue = PublishQueue::new(100, 2 * bytes);
+        let hub = Budget::new(3 * bytes);
+        let queue = || PublishQueue::new(100, hub.part(2 * bytes));
+        let (mut queue, mut other) = (queue(), queue());
         queue.push(publish(1, &["note"])).unwrap();
         queue.push(publish(2, &["note"])).unwrap();
-        assert_eq!(queue.push(publish(3, &["note"])).unwrap_err().answer, 3);
-        assert_eq!(next(&mut queue), Some(vec![1, 2]));
-        queue.push(publish(4, &["note", "note"])).unwrap();
+        assert_eq!(queue.push(publish(3, &["note"])).unwrap_err().answer, 3, "the stream's bound");
+        other.push(publish(4, &["note"])).unwrap();
+        assert_eq!(other.push(publish(5, &["note"])).unwrap_err().answer, 5, "the hub's bound");
+        let batch = queue.next_batch().unwrap();
+        assert_eq!(batch.publishes.len(), 2);
+        assert!(
+            queue.push(publish(6, &["note"])).is_err(),
+            "what is being stored is in memory, too"
+        );
+        drop(batch);
+        queue.push(publish(7, &["note", "note"])).unwrap();
+        drop(queue);
+        other.push(publish(8, &["note"])).unwrap();
     }
 
     #[test]
     fn the_queue_and_its_batches_are_bounded() {
-        let mut queue = PublishQueue::new(30, 1_000_000);
+        let mut queue = PublishQueue::new(30, Budget::new(1_000_000));
         for answer in 0..30 {
             queue.push(publish(answer, &["note"; 100])).unwrap();
         }

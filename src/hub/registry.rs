@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::{
     broadcast::{Broadcast, PublishError, Published},
+    budget::Budget,
     config::HubConfig,
     delivery::Chunk,
     messages::{
@@ -37,6 +38,8 @@ pub struct Registry {
     config: Arc<HubConfig>,
     clock: Clock,
     store: Store,
+    /// What waits to be stored, on all streams.
+    pending: Budget,
     streams: HashMap<StreamKey, Entry>,
     clients: usize,
     /// How many clients come from each address.
@@ -62,6 +65,7 @@ impl std::fmt::Debug for Registry {
 impl Registry {
     pub(crate) fn new(config: Arc<HubConfig>, clock: Clock, store: Store) -> Self {
         Self {
+            pending: Budget::new(config.pending_bytes_total_max),
             config,
             clock,
             store,
@@ -96,11 +100,11 @@ impl Registry {
 
     /// The stream's entry, with an actor that is alive: one that has panicked is replaced.
     pub(super) fn entry(&mut self, key: &StreamKey, ctx: &Context<Self>) -> &mut Entry {
-        let Self { config, clock, store, streams, .. } = self;
+        let Self { config, clock, store, pending, streams, .. } = self;
         let start = || {
+            let (config, clock, store) = (Arc::clone(config), clock.clone(), store.clone());
             let idle = ctx.address().recipient();
-            StreamActor::new(key.clone(), Arc::clone(config), clock.clone(), store.clone(), idle)
-                .start()
+            StreamActor::new(key.clone(), config, clock, store, idle, pending).start()
         };
         let entry = streams.entry(key.clone()).or_insert_with(|| Entry {
             address: start(),

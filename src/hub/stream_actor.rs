@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::{
     broadcast::{Broadcast, PublishError, Published},
+    budget::Budget,
     config::HubConfig,
     delivery::{CHUNK_BYTES, Chunk, Delivery, Then},
     history::History,
@@ -71,9 +72,11 @@ impl StreamActor {
         clock: Clock,
         store: Store,
         idle: Recipient<StreamIdle>,
+        pending: &Budget,
     ) -> Self {
         let history = History::new(config.history_events, config.history_bytes);
-        let queue = PublishQueue::new(config.pending_publishes_max, config.pending_bytes_max);
+        let pending = pending.part(config.pending_bytes_max);
+        let queue = PublishQueue::new(config.pending_publishes_max, pending);
         Self {
             state: StreamState::new(key.clone(), history),
             key,

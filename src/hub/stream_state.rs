@@ -263,21 +263,11 @@ impl<H> StreamState<H> {
         let mut chunk = Frames::default();
         let mut reached = after;
         let tail = self.tail.map_or(0, |tail| tail.seq);
-        let missing = match frames.first() {
-            Some(first) => first.seq - (after + 1),
-            // The history ends before the tail: whatever is left of it cannot be replayed.
-            None => tail.saturating_sub(after),
-        };
-        if missing > 0 {
-            reached += missing;
-            let gap = replay::Gap {
-                requested: self.id(after),
-                reason: replay::GapReason::Expired,
-                missed: Some(missing),
-            };
-            chunk.event("gap", self.id(reached), &json(&gap));
-        }
+        // The history may end before the tail: whatever is left of it cannot be replayed.
+        let missing_up_to = if frames.is_empty() { tail } else { 0 };
+        self.write_gap(&mut chunk, &mut reached, missing_up_to);
         for frame in &frames {
+            self.write_gap(&mut chunk, &mut reached, frame.seq - 1);
             if self.is_completed() && frame.seq == tail {
                 self.write_snapshot(&mut chunk, reached);
             }
@@ -297,6 +287,20 @@ impl<H> StreamState<H> {
                 if then == Then::Live { Place::Live } else { Place::Behind(reached) };
         }
         Chunk { bytes: chunk.into(), then }
+    }
+
+    /// Says that what comes before and with `up_to` is missing, if anything is.
+    fn write_gap(&self, chunk: &mut Frames, reached: &mut u64, up_to: u64) {
+        let missed = up_to.saturating_sub(*reached);
+        if missed > 0 {
+            let gap = replay::Gap {
+                requested: self.id(*reached),
+                reason: replay::GapReason::Expired,
+                missed: Some(missed),
+            };
+            *reached = up_to;
+            chunk.event("gap", self.id(up_to), &json(&gap));
+        }
     }
 
     fn write_snapshot(&self, chunk: &mut Frames, seq: u64) {

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::*;
-use crate::store::DatabaseUrl;
+use crate::store::{DatabaseUrl, sabotage::Held};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -219,5 +219,36 @@ async fn a_backlog_is_bounded_in_bytes_and_whoever_exceeds_it_misses_nothing() {
         text += &read_until_text(&mut body, "event: token\n").await;
         assert_eq!(events(&text), expected, "{deliveries} deliveries");
         assert_eq!(text.matches("event: snapshot\n").count(), usize::from(falls_behind));
+    }
+}
+
+#[actix_web::test]
+async fn what_waits_to_be_stored_is_bounded_on_all_streams_together() {
+    const LENGTH: usize = 10_000;
+    let config = HubConfig { pending_bytes_total_max: 11 * LENGTH, ..HubConfig::default() };
+    let (hub, folder) = hub(config);
+    let note = NewEvent::new("note", &"x".repeat(LENGTH - 2)).unwrap();
+    let to_each = async || {
+        let publish = async |number| {
+            let stream = key(&format!("debate/d{number}"));
+            hub.publish(&stream, note.clone()).await
+        };
+        futures_util::future::join_all((0..25).map(publish)).await
+    };
+    for _ in 0..2 {
+        let held = Held::new(&folder.path().join("clearside.db"));
+        let refused = async {
+            // All of them have been looked at once the hub has answered something that came later.
+            tokio::task::yield_now().await;
+            hub.describe(&key("debate/d24")).await.unwrap();
+            drop(held);
+        };
+        let (outcomes, ()) = tokio::join!(to_each(), refused);
+        let stored = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+        let busy = outcomes.iter().filter(|it| **it == Err(PublishError::Overloaded)).count();
+        assert_eq!((stored, busy), (10, 15), "{outcomes:?}");
+    }
+    for number in 0..25 {
+        hub.publish(&key(&format!("debate/d{number}")), note.clone()).await.unwrap();
     }
 }

@@ -1,5 +1,7 @@
 //! Appending: ids are given, events stored and the snapshot folded in one transaction.
 
+use std::time::Duration;
+
 use diesel::prelude::*;
 
 use super::{
@@ -11,8 +13,8 @@ use crate::{
     stream_key::StreamKey,
 };
 
-/// How long a key is remembered, in milliseconds: 24 hours.
-const KEY_LIFETIME_MS: i64 = 24 * 60 * 60 * 1000;
+/// How long a key is remembered.
+pub(crate) const KEY_LIFETIME: Duration = Duration::from_hours(24);
 
 /// Publishes for one stream, in their order.
 #[derive(Debug)]
@@ -21,6 +23,8 @@ pub(crate) struct Append {
     pub(crate) publishes: Vec<AppendPublish>,
     /// Milliseconds since the Unix epoch.
     pub(crate) now_ms: i64,
+    /// Keys that are no younger than this are forgotten.
+    pub(crate) keys_expired_at_ms: i64,
 }
 
 /// Events that are stored together or not at all.
@@ -56,7 +60,7 @@ pub(crate) enum Outcome {
 /// Appends within the transaction that `conn` is in.
 pub(super) fn append(conn: &mut SqliteConnection, append: &Append) -> QueryResult<Appended> {
     let mut stream = OpenStream::find_or_create(conn, append)?;
-    let store = |publish| stream.store(conn, publish, append.now_ms);
+    let store = |publish| stream.store(conn, publish, append);
     let outcomes = append.publishes.iter().map(store).collect::<QueryResult<Vec<_>>>()?;
     if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Stored(_))) {
         stream.save(conn, append.now_ms)?;
@@ -104,9 +108,9 @@ impl OpenStream {
         &mut self,
         conn: &mut SqliteConnection,
         publish: &AppendPublish,
-        now_ms: i64,
+        &Append { now_ms, keys_expired_at_ms, .. }: &Append,
     ) -> QueryResult<Outcome> {
-        if let Some(outcome) = self.find_key(conn, publish, now_ms)? {
+        if let Some(outcome) = self.find_key(conn, publish, keys_expired_at_ms)? {
             return Ok(outcome);
         }
         // Before the completed check: who repeats the publish that ended the stream gets its ids.
@@ -146,10 +150,9 @@ impl OpenStream {
         &self,
         conn: &mut SqliteConnection,
         publish: &AppendPublish,
-        now_ms: i64,
+        expired_at: i64,
     ) -> QueryResult<Option<Outcome>> {
         let Some(keyed) = &publish.key else { return Ok(None) };
-        let expired_at = now_ms - KEY_LIFETIME_MS;
         diesel::delete(idempotency_keys::table.filter(idempotency_keys::created_at.le(expired_at)))
             .execute(conn)?;
         let found: Option<KeyRow> = idempotency_keys::table

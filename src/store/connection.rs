@@ -126,9 +126,7 @@ fn verify(conn: &mut SqliteConnection) -> Result<(), StoreError> {
     let Version { version } = diesel::sql_query("SELECT sqlite_version() AS version")
         .get_result(conn)
         .map_err(unavailable)?;
-    let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
-    let mut part = || parts.next().unwrap_or(0);
-    if (part(), part(), part()) < SQLITE_VERSION_MIN {
+    if is_too_old(&version) {
         return Err(StoreError::SqliteTooOld(version));
     }
     let JournalMode { journal_mode } =
@@ -142,6 +140,12 @@ fn verify(conn: &mut SqliteConnection) -> Result<(), StoreError> {
         return Err(StoreError::Pragma("synchronous = FULL"));
     }
     Ok(())
+}
+
+fn is_too_old(version: &str) -> bool {
+    let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
+    let mut part = || parts.next().unwrap_or(0);
+    (part(), part(), part()) < SQLITE_VERSION_MIN
 }
 
 #[derive(QueryableByName)]
@@ -204,6 +208,58 @@ mod tests {
         open(&url).unwrap();
         drop(done);
         closing.join().unwrap();
+    }
+
+    #[test]
+    fn every_connection_has_every_setting() {
+        #[derive(QueryableByName)]
+        struct More {
+            #[diesel(sql_type = BigInt)]
+            foreign_keys: i64,
+            #[diesel(sql_type = BigInt)]
+            timeout: i64,
+        }
+        fn check(conn: &mut SqliteConnection) {
+            verify(conn).unwrap();
+            let more = "SELECT foreign_keys, timeout FROM pragma_foreign_keys, pragma_busy_timeout";
+            let More { foreign_keys, timeout } = diesel::sql_query(more).get_result(conn).unwrap();
+            assert_eq!((foreign_keys, timeout), (1, 5000));
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::file(folder.path().join("clearside.db"));
+        check(&mut open(&url).unwrap());
+        check(&mut reopen(&url).unwrap());
+        let pool = pool(&url).unwrap();
+        let mut all: Vec<_> = (0..READERS).map(|_| pool.get().unwrap()).collect();
+        all.iter_mut().for_each(|conn| check(conn));
+    }
+
+    #[test]
+    fn a_connection_that_syncs_less_is_refused() {
+        let (_folder, url, _) = database("");
+        let mut conn = open(&url).unwrap();
+        conn.batch_execute("PRAGMA synchronous = NORMAL").unwrap();
+        let refused = verify(&mut conn).unwrap_err();
+        assert!(matches!(refused, StoreError::Pragma("synchronous = FULL")), "{refused}");
+        conn.batch_execute("PRAGMA synchronous = FULL; PRAGMA journal_mode = DELETE").unwrap();
+        let refused = verify(&mut conn).unwrap_err();
+        assert!(matches!(refused, StoreError::Pragma("a write-ahead log")), "{refused}");
+    }
+
+    #[test]
+    fn a_sqlite_that_may_corrupt_a_log_is_too_old() {
+        for (version, is_old) in [
+            ("3.40.1", true),
+            ("3.51.2", true),
+            ("3.9.9", true),
+            ("2.99.99", true),
+            ("", true),
+            ("3.51.3", false),
+            ("3.52.0", false),
+            ("4.0", false),
+        ] {
+            assert_eq!(is_too_old(version), is_old, "{version:?}");
+        }
     }
 
     /// A database that these statements have made, as it is on the disk.

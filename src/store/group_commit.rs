@@ -124,3 +124,58 @@ fn write_batch(
         Err(error) => Err(StoreError::Unavailable(error.to_string())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+    use crate::{
+        event::{Event, NewEvent},
+        store::{AppendPublish, DatabaseUrl, connection, sabotage},
+        stream_key::StreamKind,
+    };
+
+    fn note() -> Append {
+        let note = NewEvent::new("note", &1).unwrap();
+        let event = Event::accept(StreamKind::Debate, &note).unwrap();
+        Append {
+            stream: "debate/d1".parse().unwrap(),
+            publishes: vec![AppendPublish { events: vec![event], key: None }],
+            now_ms: 0,
+            keys_expired_at_ms: 0,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_has_failed_acknowledges_nothing_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("test.db");
+        let url = DatabaseUrl::file(&database);
+        let conn = connection::open(&url).unwrap();
+        let reopened = Arc::new(AtomicUsize::new(0));
+        let writer = GroupCommit::start(conn, {
+            let reopened = Arc::clone(&reopened);
+            move || match reopened.fetch_add(1, Ordering::Relaxed) {
+                0 => Err(StoreError::Unavailable("the disk is still gone".into())),
+                _ => connection::reopen(&url),
+            }
+        })
+        .unwrap();
+        writer.append(note()).await.unwrap();
+        assert_eq!(reopened.load(Ordering::Relaxed), 0);
+
+        let fail =
+            "CREATE TRIGGER full BEFORE INSERT ON events BEGIN SELECT RAISE(ABORT, 'EIO'); END";
+        sabotage::execute(&database, fail);
+        writer.append(note()).await.unwrap_err();
+        assert!(writer.has_failed());
+        // The next commit would succeed; but on a connection that may believe what is not on the disk.
+        sabotage::execute(&database, "DROP TRIGGER full");
+        writer.append(note()).await.unwrap_err();
+        assert!(writer.has_failed());
+        writer.append(note()).await.unwrap();
+        assert!(!writer.has_failed());
+        assert_eq!(reopened.load(Ordering::Relaxed), 2, "a new connection has read the log anew");
+    }
+}

@@ -4,7 +4,7 @@ use std::{path::Path, process::Output};
 
 use serde_json::{Value, json};
 
-use crate::helpers::{Follower, Process, clearside, eventually, get, run, run_with_input};
+use crate::helpers::{Follower, Process, clearside, eventually, get, run, run_with_input, within};
 
 const STREAM: &str = "/api/debates/d1";
 
@@ -293,4 +293,46 @@ async fn watch_shows_whoever_speaks_under_one_name_also_when_it_joins_late() {
     let shown = stdout(&output);
     assert!(shown.contains("\nAda Lovelace: It is so.\n"), "{shown}");
     assert_eq!(shown.matches("Ada Lovelace").count(), 1, "{shown}");
+}
+
+#[actix_web::test]
+async fn watch_waits_as_long_as_the_server_says_before_it_reconnects() {
+    use std::time::{Duration, Instant};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    // As long as `watch` would wait by itself, these alone would take longer than a test may.
+    const QUICK: usize = 40;
+    const SLOW: Duration = Duration::from_secs(3);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let watching = actix_web::rt::spawn(run(clearside(&["watch", "debate/d1", "--url", &url])));
+    let answer = async |head: &str, body: String| {
+        let (mut tcp, _) = listener.accept().await.unwrap();
+        let asked_at = Instant::now();
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            assert!(tcp.read_buf(&mut request).await.unwrap() > 0);
+        }
+        let answer = format!("HTTP/1.1 {head}\r\nConnection: close\r\n\r\n{body}");
+        tcp.write_all(answer.as_bytes()).await.unwrap();
+        asked_at
+    };
+    let stream = "200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked";
+    let chunks = |body: &str| format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
+    within("all of them", async {
+        for number in 0..QUICK {
+            // The time may come with the head, or as the last word.
+            let (retry, event) = ("retry: 20\n\n", "event: note\ndata: 1\n\n");
+            let body = if number % 2 == 0 { [retry, event] } else { [event, retry] };
+            answer(stream, chunks(&body.concat())).await;
+        }
+        answer(stream, chunks(&format!("retry: {}\n\n", SLOW.as_millis()))).await;
+        let told_at = Instant::now();
+        let waited = answer("204 No Content", String::new()).await - told_at;
+        assert!(waited >= SLOW, "{waited:?}");
+    })
+    .await;
+    let output = within("the watcher's end", watching).await.unwrap();
+    assert_success(&output);
+    assert_eq!(stdout(&output).matches("note").count(), QUICK);
 }

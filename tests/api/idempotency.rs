@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use tokio::{io::AsyncWriteExt, net::TcpStream};
 
-use crate::helpers::{Answer, Process, TestServer, complete, note, request, token};
+use crate::helpers::{Answer, Process, TestServer, complete, note, request, token, within};
 
 const STREAM: &str = "/api/debates/d1";
 const EVENTS: &str = "/api/debates/d1/events";
@@ -130,4 +131,39 @@ async fn a_batch_of_tokens_and_more_that_is_repeated_reaches_nobody_twice() {
     assert_eq!(names, ["token", "note", "token", "note"]);
     let shown = server.get(STREAM).await.json();
     assert_eq!(shown["open"][0]["text"], "ab", "nor the snapshot");
+}
+
+#[actix_web::test]
+async fn an_answer_that_was_lost_on_the_way_is_settled_by_a_repeat() {
+    let server = TestServer::start().await;
+    let mut wire = server.follow_live(FOLLOW).await;
+    let (mut ids, mut were_stored) = (Vec::new(), 0);
+    for number in 1..=20 {
+        let (key, body) = (format!("k{number}"), note(number));
+        let text = body.to_string();
+        let request = format!(
+            "POST {EVENTS} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nIdempotency-Key: {key}\r\nContent-Length: {}\r\n\r\n{text}",
+            text.len()
+        );
+        let mut tcp = within("a connection", TcpStream::connect(server.address)).await.unwrap();
+        tcp.write_all(request.as_bytes()).await.unwrap();
+        // Every other one hangs up at once; the rest when all the world has seen the event.
+        let seen = if number % 2 == 0 { wire.next().await.id } else { None };
+        drop(tcp);
+        let repeat = publish(server.address, &key, &body).await;
+        assert!(
+            seen.is_none() || (repeat.status(), repeat.ids()[0].clone()) == (200, seen.clone())
+        );
+        were_stored += usize::from(repeat.status() == 200);
+        ids.push(repeat.ids()[0].clone());
+        if seen.is_none() {
+            assert_eq!(wire.next().await.id, repeat.ids()[0]);
+        }
+    }
+    assert!(were_stored >= 10, "{were_stored}");
+    assert_eq!(stored(server.address).await, 20, "each once");
+    let last = server.publish(STREAM, note(0)).await;
+    assert_eq!(wire.next().await.id, Some(last), "and seen once");
+    ids.dedup();
+    assert_eq!(ids.len(), 20);
 }

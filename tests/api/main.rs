@@ -11,7 +11,7 @@
     reason = "tests"
 )]
 
-#[allow(dead_code, reason = "each of the binaries needs its own part")]
+#[allow(dead_code, unused_imports, reason = "each of the binaries needs its own part")]
 #[path = "../support/mod.rs"]
 mod helpers;
 
@@ -19,6 +19,7 @@ mod actors;
 mod bad_input;
 mod cli;
 mod control;
+mod fuzz;
 mod history;
 mod idempotency;
 mod life_cycle;

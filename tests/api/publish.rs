@@ -185,13 +185,28 @@ async fn bodies_are_bounded_before_they_are_read() {
     let padded = text(1000).to_string() + &" ".repeat(10_000);
     assert_eq!(post(server.address, EVENTS, padded.as_bytes()).await.status(), 201);
 
-    // Declared too long: refused although nothing of it is ever sent.
-    for length in ["10000000000", "1064961"] {
+    // Declared too long: refused although nothing of it is ever sent, or only as much as tells what it is.
+    for (length, beginning) in [
+        ("10000000000", ""),
+        ("1064961", ""),
+        ("1064961", "["),
+        ("17385", "{"),
+        ("17385", "\r\n \t{"),
+        ("17385", "\"a"),
+    ] {
         let head = format!(
-            "POST {EVENTS} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+            "POST {EVENTS} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{beginning}"
         );
         let answer = crate::helpers::exchange(server.address, head.as_bytes());
-        assert_eq!(within(length, answer).await.unwrap().status(), 413);
+        assert_eq!(within(length, answer).await.unwrap().status(), 413, "{length} {beginning:?}");
+    }
+    // As long as may be.
+    for (beginning, length) in [("{", 17_384), ("[", 1_064_960)] {
+        let fits = format!(r#"{}{{"type":"note"}}"#, if beginning == "[" { "[" } else { "" });
+        let end = if beginning == "[" { "]" } else { "" };
+        let padding = " ".repeat(length - fits.len() - end.len());
+        let body = format!("{fits}{padding}{end}");
+        assert_eq!(post(server.address, EVENTS, body.as_bytes()).await.status(), 201);
     }
     // Not declared, and without end: refused at the limit.
     let chunk = format!("{:x}\r\n{}\r\n", 8192, " ".repeat(8192));
@@ -201,7 +216,7 @@ async fn bodies_are_bounded_before_they_are_read() {
     );
     let answer = crate::helpers::exchange(server.address, endless.as_bytes());
     assert_eq!(within("the answer", answer).await.unwrap().status(), 413);
-    assert_eq!(server.get(EVENTS).await.json()["events"].as_array().unwrap().len(), 2);
+    assert_eq!(server.get(EVENTS).await.json()["events"].as_array().unwrap().len(), 4);
 }
 
 #[actix_web::test]

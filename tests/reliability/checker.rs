@@ -1,10 +1,16 @@
 //! What publishers were told against what was stored and what subscribers saw.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+#[cfg(test)]
+mod planted;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    time::Instant,
+};
 
 use serde_json::Value;
 
-use crate::support::SseEvent;
+use crate::support::{Connection, SseEvent};
 
 /// What a publisher asked for, and what came of it.
 #[derive(Debug, Clone)]
@@ -14,6 +20,8 @@ pub(crate) struct Publish {
     /// Durable events only: type and data.
     pub(crate) events: Vec<(String, Value)>,
     pub(crate) outcome: Outcome,
+    /// When the outcome was known.
+    pub(crate) settled_at: Instant,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +39,9 @@ pub(crate) enum Outcome {
 pub(crate) struct Subscriber {
     pub(crate) stream: String,
     pub(crate) seen: Vec<SseEvent>,
+    pub(crate) connections: Vec<Connection>,
+    /// The status that would have ended an `EventSource`, if it has come.
+    pub(crate) closed_by: Option<u16>,
 }
 
 /// One event of the history that is left in the end.
@@ -67,6 +78,10 @@ pub(crate) enum Fault {
     Converge,
     /// A token out of order, or after what ends it.
     Token,
+    /// A connection was live without an event that had been acknowledged before it was asked for.
+    Stale,
+    /// An `EventSource` was ended that had not seen the end.
+    Closed,
 }
 
 #[derive(Debug)]
@@ -107,6 +122,8 @@ pub(crate) fn check(run: &Run) -> Vec<Finding> {
         for subscriber in run.subscribers.iter().filter(|it| it.stream == *stream) {
             check_subscriber(&mut findings, subscriber, history);
             check_tokens(&mut findings, subscriber);
+            check_connections(&mut findings, subscriber, &publishes);
+            check_closed(&mut findings, subscriber, history);
         }
     }
     findings.0
@@ -283,190 +300,48 @@ fn check_tokens(findings: &mut Findings, subscriber: &Subscriber) {
     }
 }
 
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    const STREAM: &str = "/api/debates/d1";
-
-    fn seen(name: &str, id: Option<&str>, data: Value) -> SseEvent {
-        let id = id.map(str::to_owned);
-        let last_event_id = id.clone().unwrap_or_default();
-        SseEvent { name: name.into(), id, last_event_id, data: data.to_string() }
-    }
-
-    fn note(seq: u64) -> SseEvent {
-        seen("note", Some(&format!("aaaaaaaa-{seq}")), json!({ "n": seq }))
-    }
-
-    fn token(number: &str) -> SseEvent {
-        seen("token", None, json!({ "speaker": "s", "token": number }))
-    }
-
-    /// Six notes, the third and fourth in one publish, one more refused, one more not answered.
-    fn clean() -> Run {
-        let publish = |seqs: &[u64], outcome| Publish {
-            publisher: 0,
-            stream: STREAM.into(),
-            events: seqs.iter().map(|seq| ("note".into(), json!({ "n": seq }))).collect(),
-            outcome,
-        };
-        let acknowledged = |seqs: &[u64]| {
-            let ids = seqs.iter().map(|seq| format!("aaaaaaaa-{seq}")).collect();
-            publish(seqs, Outcome::Acknowledged(ids))
-        };
-        let stored = |seq: u64| Stored {
-            id: format!("aaaaaaaa-{seq}"),
-            name: "note".into(),
-            data: json!({ "n": seq }),
-        };
-        let mut events: Vec<_> = (1..=6).map(note).collect();
-        events.insert(3, token("1"));
-        events.insert(5, token("2"));
-        events.insert(0, seen("connected", None, json!({})));
-        Run {
-            publishes: vec![
-                acknowledged(&[1]),
-                acknowledged(&[2]),
-                acknowledged(&[3, 4]),
-                publish(&[5], Outcome::Unknown),
-                publish(&[77], Outcome::Refused),
-                publish(&[88], Outcome::Unknown),
-                acknowledged(&[6]),
-            ],
-            subscribers: vec![Subscriber { stream: STREAM.into(), seen: events }],
-            history: [(STREAM.to_owned(), (1..=6).map(stored).collect())].into(),
+/// What was acknowledged before a connection was asked for comes before its live edge.
+fn check_connections(findings: &mut Findings, subscriber: &Subscriber, publishes: &[&Publish]) {
+    let stream = &subscriber.stream;
+    let ends = subscriber.connections.iter().skip(1).map(|next| next.first_event);
+    let ends = ends.chain([subscriber.seen.len()]);
+    for (connection, end) in subscriber.connections.iter().zip(ends) {
+        let known = publishes.iter().filter(|publish| publish.settled_at < connection.asked_at);
+        let known = known.filter_map(|publish| match &publish.outcome {
+            Outcome::Acknowledged(ids) => ids.last().map(|id| split(id).1),
+            Outcome::Refused | Outcome::Unknown => None,
+        });
+        let events = &subscriber.seen[connection.first_event..end];
+        let edge = events.iter().find(|event| event.name == "snapshot").map(|snapshot| {
+            // The final event follows its snapshot.
+            let is_over = snapshot.json()["status"] == "completed";
+            snapshot.seq().unwrap_or(0) + u64::from(is_over)
+        });
+        // One that was cut off before its live edge has promised nothing.
+        if let (Some(known), Some(edge)) = (known.max(), edge)
+            && edge < known
+        {
+            let what =
+                format!("{stream}: {known} was acknowledged, and a connection began at {edge}");
+            findings.add(Fault::Stale, what);
         }
     }
+}
 
-    #[test]
-    fn the_checker_finds_nothing_wrong_with_a_clean_run() {
-        assert_clean(&clean());
-    }
-
-    type Plant = fn(&mut Run);
-
-    /// What was seen of note `seq`, in the clean run.
-    fn at(run: &Run, seq: u64) -> usize {
-        run.subscribers[0].seen.iter().position(|event| *event == note(seq)).unwrap()
-    }
-
-    fn stored(run: &mut Run) -> &mut Vec<Stored> {
-        run.history.get_mut(STREAM).unwrap()
-    }
-
-    #[test]
-    fn the_checker_finds_every_planted_fault() {
-        use Fault::{Altered, Converge, Duplicate, Hole, Lost, Order, Phantom, Token};
-        let planted: [(&str, &[Fault], Plant); 22] = [
-            ("an acknowledged event is gone from the end", &[Lost, Phantom, Converge], |run| {
-                stored(run).pop();
-            }),
-            (
-                "an acknowledged event is gone from the middle",
-                &[Lost, Hole, Phantom, Converge],
-                |run| {
-                    stored(run).remove(1);
-                },
-            ),
-            ("all is gone", &[Lost, Phantom, Converge], |run| run.history.clear()),
-            ("a subscriber misses one", &[Hole], |run| {
-                let at = at(run, 3);
-                run.subscribers[0].seen.remove(at);
-            }),
-            ("a subscriber misses the last", &[Converge], |run| {
-                run.subscribers[0].seen.pop();
-            }),
-            ("a subscriber sees nothing", &[Converge], |run| run.subscribers[0].seen.clear()),
-            ("a subscriber sees one twice", &[Duplicate], |run| {
-                let at = at(run, 3);
-                run.subscribers[0].seen.insert(at, note(3));
-            }),
-            ("a subscriber sees an old one again", &[Duplicate], |run| {
-                run.subscribers[0].seen.push(note(1));
-            }),
-            ("a subscriber sees two swapped", &[Hole, Order], |run| {
-                let at = at(run, 5);
-                run.subscribers[0].seen.swap(at, at + 1);
-            }),
-            ("a subscriber sees other data", &[Altered], |run| {
-                let at = at(run, 2);
-                run.subscribers[0].seen[at].data = json!({ "n": 3 }).to_string();
-            }),
-            ("a subscriber sees another type", &[Altered], |run| {
-                let at = at(run, 2);
-                run.subscribers[0].seen[at].name = "other".into();
-            }),
-            ("a subscriber sees what was never stored", &[Phantom], |run| {
-                run.subscribers[0].seen.push(note(7));
-                stored(run).push(Stored {
-                    id: "aaaaaaaa-7".into(),
-                    name: "note".into(),
-                    data: json!({ "n": 7 }),
-                });
-            }),
-            ("a subscriber sees an id of another life", &[Phantom], |run| {
-                let at = at(run, 2);
-                run.subscribers[0].seen[at].id = Some("bbbbbbbb-2".into());
-            }),
-            ("a snapshot is ahead of what was seen", &[Hole, Duplicate], |run| {
-                let at = at(run, 3);
-                run.subscribers[0].seen.insert(at, seen("snapshot", Some("aaaaaaaa-3"), json!({})));
-                run.subscribers[0].seen.push(note(3));
-            }),
-            ("a gap says less than is missing", &[Hole], |run| {
-                let at = at(run, 2);
-                run.subscribers[0].seen[at] =
-                    seen("gap", Some("aaaaaaaa-2"), json!({ "missed": 2 }));
-            }),
-            ("what was refused is stored", &[Phantom], |run| {
-                stored(run)[4].data = json!({ "n": 77 });
-                let at = at(run, 5);
-                run.subscribers[0].seen[at].data = json!({ "n": 77 }).to_string();
-            }),
-            ("a repeat is stored again", &[Duplicate], |run| {
-                stored(run)[4].data = json!({ "n": 4 });
-                let at = at(run, 5);
-                run.subscribers[0].seen[at].data = json!({ "n": 4 }).to_string();
-            }),
-            ("an acknowledged id holds something else", &[Altered], |run| {
-                stored(run)[1].data = json!({ "n": 88 });
-                let at = at(run, 2);
-                run.subscribers[0].seen[at].data = json!({ "n": 88 }).to_string();
-            }),
-            ("a publisher's events change places", &[Order], |run| run.publishes.swap(0, 1)),
-            ("one id is told twice", &[Altered, Order], |run| {
-                run.publishes[1].outcome = Outcome::Acknowledged(vec!["aaaaaaaa-1".into()]);
-            }),
-            ("tokens change places", &[Token], |run| {
-                let first = at(run, 3) - 1;
-                let (a, b) = if run.subscribers[0].seen[first].name == "token" {
-                    (first, first + 2)
-                } else {
-                    (first + 2, first + 4)
-                };
-                run.subscribers[0].seen.swap(a, b);
-            }),
-            ("a token comes after what ends it", &[Token], |run| {
-                let end = json!({ "speaker": "s", "content": "3" });
-                run.subscribers[0].seen.push(seen("utterance", None, end));
-                run.subscribers[0].seen.push(token("3"));
-            }),
-        ];
-        for (what, expected, plant) in planted {
-            let mut run = clean();
-            plant(&mut run);
-            let expected: BTreeSet<_> = expected.iter().copied().collect();
-            assert_eq!(faults(&run), expected, "{what}");
+/// Whoever is told to stay away (204) has seen the end; any other status is told to nobody.
+fn check_closed(findings: &mut Findings, subscriber: &Subscriber, history: &[Stored]) {
+    let stream = &subscriber.stream;
+    let end = history
+        .last()
+        .filter(|event| event.name.ends_with("complete") || event.name.ends_with("completed"));
+    let last = subscriber.seen.iter().rev().find(|event| event.is_durable());
+    let has_seen_the_end =
+        end.is_some() && last.and_then(|last| last.id.as_ref()) == end.map(|end| &end.id);
+    match subscriber.closed_by {
+        None => {}
+        Some(204) if has_seen_the_end => {}
+        Some(status) => {
+            findings.add(Fault::Closed, format!("{stream}: closed by {status} after {last:?}"));
         }
-    }
-
-    #[test]
-    fn a_gap_that_says_what_is_missing_is_no_hole() {
-        let mut run = clean();
-        let at = at(&run, 2);
-        run.subscribers[0].seen[at] = seen("gap", Some("aaaaaaaa-2"), json!({ "missed": 1 }));
-        assert_clean(&run);
     }
 }

@@ -5,7 +5,7 @@ use std::{
     io,
     net::SocketAddr,
     rc::Rc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use actix_web::rt::{spawn, task::JoinHandle};
@@ -154,6 +154,7 @@ impl Load {
                 stream: stream.clone(),
                 events: vec![(name.into(), data)],
                 outcome: Outcome::Acknowledged(ids),
+                settled_at: Instant::now(),
             });
         }
         let mut followers = Vec::new();
@@ -168,6 +169,8 @@ impl Load {
             .map(|follower| Subscriber {
                 stream: follower.stream().to_owned(),
                 seen: std::mem::take(&mut follower.seen),
+                connections: std::mem::take(&mut follower.streams),
+                closed_by: follower.closed_by,
             })
             .collect();
         let publishes = std::mem::take(&mut *self.log.borrow_mut());
@@ -279,6 +282,7 @@ impl Publisher {
                 stream: self.stream.clone(),
                 events,
                 outcome,
+                settled_at: Instant::now(),
             });
         }
     }

@@ -7,6 +7,15 @@ use std::{
 
 use super::{DEADLINE, SseEvent, Wire};
 
+/// One of a follower's connections.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Connection {
+    /// Before anything was sent.
+    pub(crate) asked_at: Instant,
+    /// Where its events begin in what the follower has seen.
+    pub(crate) first_event: usize,
+}
+
 pub(crate) struct Follower {
     address: SocketAddr,
     path: String,
@@ -16,6 +25,10 @@ pub(crate) struct Follower {
     pub(crate) seen: Vec<SseEvent>,
     /// How often it has connected.
     pub(crate) connections: usize,
+    /// Those of them that were answered with a stream.
+    pub(crate) streams: Vec<Connection>,
+    /// The status that has ended it, as it would end an `EventSource`.
+    pub(crate) closed_by: Option<u16>,
     /// When each connection was answered.
     pub(crate) connected_at: Vec<Instant>,
     /// How long it was told to stay away, each time that it was told.
@@ -33,12 +46,15 @@ impl Follower {
             retry: Duration::from_millis(50),
             seen: Vec::new(),
             connections: 0,
+            streams: Vec::new(),
+            closed_by: None,
             connected_at: Vec::new(),
             told_to_wait: Vec::new(),
         }
     }
 
-    /// Follows until the server says that it is over for good (204).
+    /// Follows until the server says that it is over for good (204), or anything else that an `EventSource`
+    /// does not come back from.
     pub(crate) async fn follow_to_the_end(mut self) -> Self {
         let ended = async {
             while self.connect().await {
@@ -58,16 +74,18 @@ impl Follower {
         if !self.last_event_id.is_empty() {
             headers.push(("Last-Event-ID", &self.last_event_id));
         }
+        let asked_at = Instant::now();
         let Ok(mut wire) = Wire::try_follow(self.address, &self.path, &headers).await else {
             return true;
         };
         self.connections += 1;
         self.connected_at.push(Instant::now());
-        match wire.head.status {
-            200 => assert_eq!(wire.head.header("content-type"), Some("text/event-stream")),
-            204 => return false,
-            status => panic!("{status} would end an EventSource"),
+        let is_stream = wire.head.header("content-type") == Some("text/event-stream");
+        if wire.head.status != 200 || !is_stream {
+            self.closed_by = Some(wire.head.status);
+            return false;
         }
+        self.streams.push(Connection { asked_at, first_event: self.seen.len() });
         loop {
             let goes_on = wire.fill().await;
             for event in wire.take_events() {
@@ -103,5 +121,6 @@ impl Follower {
         assert_eq!(seqs, expected, "each event once and in order");
         let gap = self.seen.iter().find(|event| event.name == "gap");
         assert_eq!(gap, None, "nothing was missing");
+        assert_eq!(self.closed_by, Some(204), "it was told that it is over");
     }
 }

@@ -13,7 +13,7 @@ use std::{future::Future, time::Duration};
 
 pub(crate) use self::{
     events::*,
-    follower::Follower,
+    follower::{Connection, Follower},
     http::{Answer, Head, exchange, exchange_json, get, post, request},
     process::{Process, clearside, run, run_with_input},
     server::{NOW_MS, TestServer},

@@ -11,7 +11,7 @@ use crate::{
         broadcast::PublishError, delivery::Delivery, messages::Deliver, publish_queue::Batch,
         subscriber::Undelivered,
     },
-    store::{Append, Appended},
+    store::{Append, Appended, KEY_LIFETIME},
 };
 
 impl StreamActor {
@@ -43,6 +43,7 @@ impl StreamActor {
             stream: self.key.clone(),
             publishes: batch.to_append(),
             now_ms: self.clock.now_ms(),
+            keys_expired_at_ms: self.clock.surely_ago(KEY_LIFETIME),
         };
         let store = self.store.clone();
         let stored = async move { store.append(append).await };

@@ -1,13 +1,16 @@
-//! What becomes of a stream whose actor has panicked.
+//! What becomes of a stream whose actor has panicked; and, below, its races.
 
-use std::{future::poll_fn, pin::Pin};
+mod races;
+mod retirement;
+
+use std::{future::poll_fn, path::PathBuf, pin::Pin, time::Duration};
 
 use actix::{Actor, Arbiter, Handler, Message};
 use actix_web::body::MessageBody;
 
 use super::StreamActor;
 use crate::{
-    DatabaseUrl, Hub, HubConfig, NewEvent, PublishError, Store, StreamKey,
+    Clock, DatabaseUrl, Hub, HubConfig, NewEvent, PublishError, Store, StreamKey,
     hub::{registry::Registry, subscriber::SubscriberBody},
     sse::Cursor,
 };
@@ -37,19 +40,36 @@ impl Handler<Panic> for StreamActor {
 struct Setup {
     hub: Hub,
     stream: StreamKey,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Setup {
     fn new() -> Self {
+        Self::with(HubConfig::default(), Clock::system())
+    }
+
+    fn with(config: HubConfig, clock: Clock) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&DatabaseUrl::file(folder.path().join("test.db"))).unwrap();
-        let hub = Hub::start(&Arbiter::current(), store, HubConfig::default());
-        Self { hub, stream: "debate/d1".parse().unwrap(), _folder: folder }
+        let hub = Hub::start_with_clock(&Arbiter::current(), store, config, clock);
+        Self { hub, stream: "debate/d1".parse().unwrap(), folder }
+    }
+
+    fn database(&self) -> PathBuf {
+        self.folder.path().join("test.db")
     }
 
     async fn publish(&self) -> Result<u64, PublishError> {
-        let event = NewEvent::new("note", &serde_json::json!({})).unwrap();
+        self.publish_event("note", &serde_json::json!({})).await
+    }
+
+    /// Publishes an event that is durable.
+    async fn publish_event(
+        &self,
+        name: &str,
+        data: &impl serde::Serialize,
+    ) -> Result<u64, PublishError> {
+        let event = NewEvent::new(name, data).unwrap();
         self.hub.publish(&self.stream, event).await.map(|id| id.unwrap().seq)
     }
 
@@ -58,13 +78,15 @@ impl Setup {
     }
 }
 
-/// The rest of a response, up to its end or to the first `stop`.
+/// The rest of a response, up to its end or to the first `stop`; one of them must come.
 async fn read(body: &mut SubscriberBody, stop: &str) -> String {
     let mut text = String::new();
     while !text.contains(stop) {
-        match poll_fn(|cx| Pin::new(&mut *body).poll_next(cx)).await {
-            Some(Ok(bytes)) => text.push_str(std::str::from_utf8(&bytes).unwrap()),
-            None => return text + "<end>",
+        let next = poll_fn(|cx| Pin::new(&mut *body).poll_next(cx));
+        match tokio::time::timeout(Duration::from_secs(30), next).await {
+            Ok(Some(Ok(bytes))) => text.push_str(std::str::from_utf8(&bytes).unwrap()),
+            Ok(None) => return text + "<end>",
+            Err(_) => panic!("neither {stop:?} nor an end after {text:?}"),
         }
     }
     text

@@ -8,7 +8,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     event::{Epoch, NewEvent},
-    hub::publish_queue::{Batch, Publish, PublishQueue},
+    hub::{
+        budget::Budget,
+        publish_queue::{Batch, Publish, PublishQueue},
+    },
     stream_key::StreamKind,
 };
 
@@ -151,7 +154,7 @@ impl World {
     fn new(ring: usize) -> Self {
         Self {
             state: fresh(ring),
-            queue: PublishQueue::new(100, 1 << 20),
+            queue: PublishQueue::new(100, Budget::new(1 << 20)),
             disk: Vec::new(),
             folded: Snapshot::default(),
             ring,
@@ -392,7 +395,7 @@ impl World {
     fn restart(&mut self) {
         self.clients = [const { None }; CLIENTS];
         self.under_way = None;
-        self.queue = PublishQueue::new(100, 1 << 20);
+        self.queue = PublishQueue::new(100, Budget::new(1 << 20));
         self.state = fresh(self.ring);
         if self.tail() > 0 {
             self.state.restore(self.stored());

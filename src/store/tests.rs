@@ -1,0 +1,109 @@
+//! The races of a store, each forced: commits that fail halfway, hubs that share it, clocks that are set.
+
+use super::*;
+use crate::event::{Event, IdempotencyKey, KeyedDigest, NewEvent};
+
+const DAY: i64 = KEY_LIFETIME.as_millis() as i64;
+const NOW: i64 = 1_700_000_000_000;
+
+struct Setup {
+    store: Store,
+    folder: tempfile::TempDir,
+}
+
+impl Setup {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&DatabaseUrl::file(folder.path().join("test.db"))).unwrap();
+        Self { store, folder }
+    }
+
+    fn sabotage(&self, statements: &str) {
+        sabotage::execute(&self.folder.path().join("test.db"), statements);
+    }
+
+    /// One publish of these events, under this key, at this time of day.
+    async fn publish(
+        &self,
+        names: &[&str],
+        key: Option<&str>,
+        now_ms: i64,
+    ) -> Result<Outcome, StoreError> {
+        let events: Vec<_> = names.iter().map(|name| event(name)).collect();
+        let digest = |key: &str| KeyedDigest::new(key.parse::<IdempotencyKey>().unwrap(), &events);
+        let publish = AppendPublish { key: key.map(digest), events: events.clone() };
+        let append = Append {
+            stream: stream(),
+            publishes: vec![publish],
+            now_ms,
+            keys_expired_at_ms: now_ms - DAY,
+        };
+        Ok(self.store.append(append).await?.outcomes.remove(0))
+    }
+
+    async fn tail(&self) -> u64 {
+        self.store.load(&stream()).await.unwrap().map_or(0, |stream| stream.tail.seq)
+    }
+}
+
+fn stream() -> StreamKey {
+    "debate/d1".parse().unwrap()
+}
+
+fn event(name: &str) -> Event {
+    Event::accept(StreamKind::Debate, &NewEvent::new(name, &1).unwrap()).unwrap()
+}
+
+#[track_caller]
+fn stored(outcome: Result<Outcome, StoreError>) -> u64 {
+    match outcome.unwrap() {
+        Outcome::Stored(id) => id.seq,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_publish_that_fails_halfway_leaves_neither_a_part_of_it_nor_a_hole() {
+    let setup = Setup::new();
+    assert_eq!(stored(setup.publish(&["note"], None, NOW).await), 1);
+    setup.sabotage(
+        "CREATE TRIGGER full BEFORE INSERT ON events WHEN NEW.name = 'unlucky'
+         BEGIN SELECT RAISE(ABORT, 'the disk is full'); END",
+    );
+    for _ in 0..3 {
+        let failed = setup.publish(&["note", "note", "unlucky"], Some("k"), NOW).await;
+        assert!(matches!(failed, Err(StoreError::Unavailable(_))), "{failed:?}");
+        assert_eq!(setup.tail().await, 1);
+    }
+    setup.sabotage("DROP TRIGGER full");
+    assert_eq!(stored(setup.publish(&["note", "note", "unlucky"], Some("k"), NOW).await), 2);
+    let cursor = EventId { seq: 0, ..setup.store.load(&stream()).await.unwrap().unwrap().tail };
+    let limits = PageLimits { events: 100, bytes: usize::MAX };
+    let page = setup.store.page(&stream(), cursor, limits).await.unwrap();
+    let page: Vec<_> = page.iter().map(|event| (event.seq, event.name.as_str())).collect();
+    assert_eq!(page, [(1, "note"), (2, "note"), (3, "note"), (4, "unlucky")]);
+}
+
+#[tokio::test]
+async fn a_database_is_one_stores_and_free_once_that_is_gone() {
+    let Setup { store, folder } = Setup::new();
+    let url = DatabaseUrl::file(folder.path().join("test.db"));
+    let refused = Store::open(&url).unwrap_err();
+    assert!(matches!(refused, StoreError::InUse { .. }), "{refused}");
+    let handle = store.clone();
+    drop(store);
+    assert!(Store::open(&url).is_err(), "one handle is left");
+    drop(handle);
+    Store::open(&url).unwrap();
+}
+
+#[tokio::test]
+async fn a_key_is_kept_for_a_day_and_not_for_longer() {
+    let setup = Setup::new();
+    assert_eq!(stored(setup.publish(&["note"], Some("k"), NOW).await), 1);
+    let repeated = setup.publish(&["note"], Some("k"), NOW + DAY - 1).await.unwrap();
+    assert!(matches!(repeated, Outcome::Repeated(id) if id.seq == 1), "{repeated:?}");
+    assert_eq!(stored(setup.publish(&["note"], Some("k"), NOW + DAY).await), 2);
+    let repeated = setup.publish(&["note"], Some("k"), NOW + DAY).await.unwrap();
+    assert!(matches!(repeated, Outcome::Repeated(id) if id.seq == 2), "{repeated:?}");
+}
