@@ -1,84 +1,15 @@
 //! The disk fails: `strace` makes calls of the running server return errors.
 
-use std::{
-    path::PathBuf,
-    process::{Child, Command, Stdio},
-};
-
 use serde_json::json;
 
 use crate::{
     checker,
     load::{Load, post, read_history},
-    support::{Process, Wire, event, eventually, get, token},
+    strace::Strace,
+    support::{Process, Wire, event, get, token},
 };
 
 const STREAM: &str = "/api/debates/d0";
-
-/// A tracer of a running process that injects errors, until it is dropped.
-struct Failing {
-    strace: Child,
-    log: PathBuf,
-}
-
-impl Failing {
-    /// `what` is the part of `inject=` that says which calls fail, how and when; each thread counts its own.
-    async fn attach(server: &Process, folder: &std::path::Path, what: &str) -> Self {
-        let log = folder.join("strace.log");
-        let calls = what.split(':').next().unwrap();
-        let strace = Command::new("strace")
-            .args(["-f", "-o"])
-            .arg(&log)
-            .args(["-e", &format!("trace={calls}"), "-e", &format!("inject={what}")])
-            .args(["-p", &server.id().to_string()])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| {
-                panic!("strace is needed (scripts/install-test-tools.sh installs it): {error}")
-            });
-        let mut failing = Self { strace, log };
-        let status = format!("/proc/{}/status", server.id());
-        eventually("strace to attach", || {
-            if let Some(status) = failing.strace.try_wait().unwrap() {
-                let mut said = String::new();
-                let stderr = failing.strace.stderr.as_mut().unwrap();
-                std::io::Read::read_to_string(stderr, &mut said).unwrap();
-                panic!("strace cannot trace here (is ptrace allowed?), {status}: {said}");
-            }
-            let is_traced = is_traced(&status);
-            async move { is_traced }
-        })
-        .await;
-        failing
-    }
-
-    /// How many calls it has made fail.
-    fn injected(&self) -> usize {
-        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
-        log.lines().filter(|line| line.contains("(INJECTED)")).count()
-    }
-}
-
-/// Whether all threads of a process are traced, going by the `status` of the process.
-fn is_traced(status: &str) -> bool {
-    let tasks = std::path::Path::new(status).with_file_name("task");
-    std::fs::read_dir(tasks).unwrap().all(|task| {
-        let status = std::fs::read_to_string(task.unwrap().path().join("status"));
-        // A thread that has ended meanwhile is no matter.
-        status.is_ok_and(|status| !status.contains("TracerPid:\t0\n"))
-    })
-}
-
-impl Drop for Failing {
-    /// Lets go of the server, which goes on.
-    fn drop(&mut self) {
-        let pid = self.strace.id().to_string();
-        let _ = Command::new("kill").args(["-INT", &pid]).status();
-        let _ = self.strace.wait();
-    }
-}
 
 /// One call fails in the middle of a load: nobody notices but the publishers, and those only for a moment.
 async fn one_failure(what: &str) {
@@ -87,7 +18,7 @@ async fn one_failure(what: &str) {
     let mut load = Load::start(server.address, 4, 2);
     load.follow(server.address, 12);
     load.acknowledged(20).await;
-    let failing = Failing::attach(&server, folder.path(), what).await;
+    let failing = Strace::inject(&server, folder.path(), what).await;
     load.until(what, || failing.injected() > 0).await;
     load.acknowledged(40).await;
     let injected = failing.injected();
@@ -134,7 +65,7 @@ async fn outage(what: &str) {
     let mut live = Wire::follow(address, &follow, &[]).await;
     live.until("snapshot").await;
 
-    let failing = Failing::attach(&server, folder.path(), what).await;
+    let failing = Strace::inject(&server, folder.path(), what).await;
     for number in 11..=16 {
         let answer = post(address, STREAM, &format!("k{number}"), &note(number)).await.unwrap();
         assert_eq!((answer.status(), answer.code().as_str()), (503, "unavailable"), "{what}");
@@ -203,7 +134,7 @@ async fn what_was_written_and_not_synced_changes_nothing_that_was_seen() {
         live.until("snapshot").await;
 
         let what = "fdatasync,fsync:error=EIO:when=1+";
-        let failing = Failing::attach(&server, folder.path(), what).await;
+        let failing = Strace::inject(&server, folder.path(), what).await;
         assert_eq!(publish(4).await.status(), 503);
         assert!(failing.injected() > 0);
         let mut cursor =

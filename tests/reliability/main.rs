@@ -21,5 +21,8 @@ mod crash;
 mod disk;
 mod leak;
 mod load;
+mod power;
 mod proxy;
 mod storm;
+mod strace;
+mod synced;
