@@ -36,8 +36,7 @@ async fn traced(variables: &[(&str, &str)]) -> (Vec<Acknowledged>, Calls) {
     }
     // Whole pages of the database, and the beginnings of answers and deliveries.
     let what = "trace=pwrite64,fdatasync,fsync,sendto,sendmsg,write,writev";
-    let strace =
-        Strace::attach(&server, folder.path(), &["-y", "-s", "4096", "-e", what]).await;
+    let strace = Strace::attach(&server, folder.path(), &["-y", "-s", "4096", "-e", what]).await;
     let publishers = (0..PUBLISHERS).map(async |publisher| {
         let mut acknowledged = Vec::new();
         for number in 0..PUBLISHES_EACH {
@@ -86,7 +85,9 @@ impl Calls {
                 }
             } else if call.starts_with("<... f") && call.contains("sync resumed>") {
                 let begun = begun.remove(thread);
-                calls.syncs.extend(begun.filter(|_| call.ends_with("= 0")).map(|begun| (begun, at)));
+                calls
+                    .syncs
+                    .extend(begun.filter(|_| call.ends_with("= 0")).map(|begun| (begun, at)));
             } else if call.starts_with("pwrite64(") && is_to_log {
                 calls.written.push((at, call.to_owned()));
             } else if call.split_once('>').is_some_and(|(file, _)| file.contains("<socket:")) {
