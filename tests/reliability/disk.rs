@@ -11,22 +11,30 @@ use crate::{
 
 const STREAM: &str = "/api/debates/d0";
 
-/// One call fails in the middle of a load: nobody notices but the publishers, and those only for a moment.
-async fn one_failure(what: &str) {
+/// How many calls fail, one at a time: the first, the second, … after each other.
+const FAILURES: usize = 25;
+
+/// The first call fails in the middle of a load, and then the second after the last failure, and so on:
+/// nobody notices but the publishers, and those only for a moment.
+async fn one_failure_after_another(calls: &str, errors: [&str; 2]) {
     let folder = tempfile::tempdir().unwrap();
     let server = Process::serve(folder.path(), 0, &["--history", "16"]).await;
     let mut load = Load::start(server.address, 4, 2);
     load.follow(server.address, 12);
     load.acknowledged(20).await;
-    let failing = Strace::inject(&server, folder.path(), what).await;
-    load.until(what, || failing.injected() > 0).await;
-    load.acknowledged(40).await;
-    let injected = failing.injected();
-    drop(failing);
+    let mut injected = 0;
+    for nth in 1..=FAILURES {
+        let what = format!("{calls}:error={}:when={nth}", errors[nth % 2]);
+        let failing = Strace::inject(&server, folder.path(), &what).await;
+        load.until(&what, || failing.injected() > 0).await;
+        injected += failing.injected();
+        drop(failing);
+        load.acknowledged(1).await;
+    }
     load.acknowledged(20).await;
     let is_ready = get(server.address, "/health/ready").await.status();
     let (run, followers, tally) = load.end().await;
-    println!("{what}: {injected} calls failed, {tally:?}");
+    println!("{calls}: {injected} calls failed, {tally:?}");
     checker::assert_clean(&run);
     assert_eq!(is_ready, 200, "it has recovered without a restart");
     assert!(tally.unavailable.get() > 0, "what was not stored was not acknowledged");
@@ -37,17 +45,12 @@ async fn one_failure(what: &str) {
 
 #[actix_web::test]
 async fn a_sync_that_fails_is_a_503_and_no_more() {
-    for nth in [1, 2, 5] {
-        one_failure(&format!("fdatasync,fsync:error=EIO:when={nth}")).await;
-    }
+    one_failure_after_another("fdatasync,fsync", ["EIO", "EIO"]).await;
 }
 
 #[actix_web::test]
 async fn a_write_that_fails_is_a_503_and_no_more() {
-    for nth in [1, 2, 3, 7] {
-        one_failure(&format!("pwrite64:error=ENOSPC:when={nth}")).await;
-    }
-    one_failure("pwrite64:error=EIO:when=2").await;
+    one_failure_after_another("pwrite64", ["ENOSPC", "EIO"]).await;
 }
 
 /// As long as the disk fails, nothing is acknowledged and nothing of it is seen; all else goes on.

@@ -3,7 +3,7 @@
 use std::{io, net::SocketAddr};
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::{TcpSocket, TcpStream},
 };
 
@@ -25,19 +25,13 @@ pub(crate) async fn connect(
     tcp
 }
 
-/// Reads until the response ends.
-pub(crate) async fn read_lines(
-    mut tcp: TcpStream,
-    mut on_line: impl FnMut(&[u8]),
-) -> io::Result<()> {
-    let mut bytes = Vec::with_capacity(16 * 1024);
-    while tcp.read_buf(&mut bytes).await? > 0 {
-        let mut at = 0;
-        while let Some(length) = bytes[at..].iter().position(|byte| *byte == b'\n') {
-            on_line(&bytes[at..at + length]);
-            at += length + 1;
-        }
-        bytes.drain(..at);
+/// Reads until the response ends. Lines keep their ends.
+pub(crate) async fn read_lines(tcp: TcpStream, mut on_line: impl FnMut(&[u8])) -> io::Result<()> {
+    let mut lines = BufReader::with_capacity(16 * 1024, tcp);
+    let mut line = Vec::new();
+    while lines.read_until(b'\n', &mut line).await? > 0 {
+        on_line(&line);
+        line.clear();
     }
     Ok(())
 }
