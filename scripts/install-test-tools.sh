@@ -5,7 +5,7 @@ set -euo pipefail
 PATH=$PATH:/usr/sbin # where Debian puts nginx, out of sight of all but root
 
 # command:package
-needed=(curl:curl git:git chromium:chromium nginx:nginx strace:strace)
+needed=(curl:curl git:git chromium:chromium nginx:nginx strace:strace eatmydata:eatmydata)
 compiles() { cc -x c -o /dev/null - <<<'int main(void) { return 0; }' 2>/dev/null; } # Rust links, and SQLite is C
 
 fail() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }

@@ -32,6 +32,10 @@ const BACKLOG: i32 = 4096;
 /// How much the kernel may hold for one connection: a client that never reads would pin 4 MB.
 const SEND_BUFFER_BYTES: usize = 32 * 1024;
 
+/// How much is gathered for one write: with what a body adds at a time it fits into the 8 KiB that a
+/// connection's buffer has from the beginning, and would keep at any larger size.
+const WRITE_BUFFER_BYTES: usize = 4096;
+
 /// How long an idle connection of a publisher is kept; proxies keep theirs for 60 s.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
@@ -97,6 +101,7 @@ impl Application {
         // Else a closed tab is noticed at the second write only.
         .h1_allow_half_closed(false)
         .tcp_nodelay(true)
+        .h1_write_buffer_size(WRITE_BUFFER_BYTES)
         .keep_alive(KEEP_ALIVE)
         // Our own limit comes first: at this one, actix stops to accept, health checks included.
         .max_connections(clients_max.saturating_mul(2).max(1024))

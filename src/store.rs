@@ -108,6 +108,7 @@ impl Store {
         cursor: EventId,
         limits: PageLimits,
     ) -> Result<Vec<StoredEvent>, StoreError> {
+        log::debug!(stream:% = key, after:% = cursor; "history read");
         let key = key.clone();
         self.read(move |conn| read::page(conn, &key, cursor, limits)).await
     }

@@ -8,8 +8,15 @@ use crate::{
     sse::Frames,
 };
 
-/// How many bytes of history go out at a time: actix keeps larger write buffers for ever.
+/// How many bytes of history are asked for at a time.
 pub(crate) const CHUNK_BYTES: usize = 16 * 1024;
+
+/// How many bytes a body hands to actix at a time.
+///
+/// actix-http fills a connection's write buffer until it holds more than a limit
+/// ([`h1_write_buffer_size`](actix_web::HttpServer::h1_write_buffer_size)), and keeps what it has grown to. It
+/// begins with 8 KiB: so much holds one piece beyond a limit of 4 KiB.
+pub(crate) const PIECE_BYTES: usize = 4000;
 
 /// A piece of a stream for one subscriber.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -29,7 +29,7 @@ use uuid::Uuid;
 use self::context::SubscriberContext;
 use super::{
     config::HubConfig,
-    delivery::{CHUNK_BYTES, Chunk, Then},
+    delivery::{Chunk, PIECE_BYTES, Then},
     messages::{Deliver, Disconnect, End, EndReason, FallBehind, NextChunk},
 };
 use crate::{
@@ -279,7 +279,7 @@ impl SubscriberBody {
     }
 
     fn next(&mut self, cx: &mut task::Context<'_>) -> Poll<Option<Bytes>> {
-        if let Some(bytes) = self.actor.ctx().take(CHUNK_BYTES) {
+        if let Some(bytes) = self.actor.ctx().take(PIECE_BYTES) {
             return Poll::Ready(Some(bytes));
         }
         if self.actor.ctx().ended().is_none() && Pin::new(&mut self.actor).poll(cx).is_ready() {
@@ -289,7 +289,7 @@ impl SubscriberBody {
         if !self.actor.ctx().is_reachable() {
             self.actor.ctx().end(EndReason::Unavailable);
         }
-        match self.actor.ctx().take(CHUNK_BYTES) {
+        match self.actor.ctx().take(PIECE_BYTES) {
             Some(bytes) => Poll::Ready(Some(bytes)),
             None if self.actor.ctx().ended().is_some() => Poll::Ready(None),
             None => Poll::Pending,

@@ -39,8 +39,8 @@ async fn end_again_and_again(rounds: usize, end: impl AsyncFn(&mut Process)) {
 }
 
 #[actix_web::test]
-async fn nothing_is_lost_or_doubled_across_twelve_sudden_deaths() {
-    end_again_and_again(12, async |server| server.kill()).await;
+async fn nothing_is_lost_or_doubled_across_twenty_sudden_deaths() {
+    end_again_and_again(20, async |server| server.kill()).await;
 }
 
 #[actix_web::test]

@@ -1,101 +1,40 @@
 //! The disk fails: `strace` makes calls of the running server return errors.
 
-use std::{
-    path::PathBuf,
-    process::{Child, Command, Stdio},
-};
-
 use serde_json::json;
 
 use crate::{
     checker,
     load::{Load, post, read_history},
-    support::{Process, Wire, event, eventually, get, token},
+    strace::Strace,
+    support::{Process, Wire, event, get, token},
 };
 
 const STREAM: &str = "/api/debates/d0";
 
-/// A tracer of a running process that injects errors, until it is dropped.
-struct Failing {
-    strace: Child,
-    log: PathBuf,
-}
+/// How many calls fail, one at a time: the first, the second, … after each other.
+const FAILURES: usize = 25;
 
-impl Failing {
-    /// `what` is the part of `inject=` that says which calls fail, how and when; each thread counts its own.
-    async fn attach(server: &Process, folder: &std::path::Path, what: &str) -> Self {
-        let log = folder.join("strace.log");
-        let calls = what.split(':').next().unwrap();
-        let strace = Command::new("strace")
-            .args(["-f", "-o"])
-            .arg(&log)
-            .args(["-e", &format!("trace={calls}"), "-e", &format!("inject={what}")])
-            .args(["-p", &server.id().to_string()])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| {
-                panic!("strace is needed (scripts/install-test-tools.sh installs it): {error}")
-            });
-        let mut failing = Self { strace, log };
-        let status = format!("/proc/{}/status", server.id());
-        eventually("strace to attach", || {
-            if let Some(status) = failing.strace.try_wait().unwrap() {
-                let mut said = String::new();
-                let stderr = failing.strace.stderr.as_mut().unwrap();
-                std::io::Read::read_to_string(stderr, &mut said).unwrap();
-                panic!("strace cannot trace here (is ptrace allowed?), {status}: {said}");
-            }
-            let is_traced = is_traced(&status);
-            async move { is_traced }
-        })
-        .await;
-        failing
-    }
-
-    /// How many calls it has made fail.
-    fn injected(&self) -> usize {
-        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
-        log.lines().filter(|line| line.contains("(INJECTED)")).count()
-    }
-}
-
-/// Whether all threads of a process are traced, going by the `status` of the process.
-fn is_traced(status: &str) -> bool {
-    let tasks = std::path::Path::new(status).with_file_name("task");
-    std::fs::read_dir(tasks).unwrap().all(|task| {
-        let status = std::fs::read_to_string(task.unwrap().path().join("status"));
-        // A thread that has ended meanwhile is no matter.
-        status.is_ok_and(|status| !status.contains("TracerPid:\t0\n"))
-    })
-}
-
-impl Drop for Failing {
-    /// Lets go of the server, which goes on.
-    fn drop(&mut self) {
-        let pid = self.strace.id().to_string();
-        let _ = Command::new("kill").args(["-INT", &pid]).status();
-        let _ = self.strace.wait();
-    }
-}
-
-/// One call fails in the middle of a load: nobody notices but the publishers, and those only for a moment.
-async fn one_failure(what: &str) {
+/// The first call fails in the middle of a load, and then the second after the last failure, and so on:
+/// nobody notices but the publishers, and those only for a moment.
+async fn one_failure_after_another(calls: &str, errors: [&str; 2]) {
     let folder = tempfile::tempdir().unwrap();
     let server = Process::serve(folder.path(), 0, &["--history", "16"]).await;
     let mut load = Load::start(server.address, 4, 2);
     load.follow(server.address, 12);
     load.acknowledged(20).await;
-    let failing = Failing::attach(&server, folder.path(), what).await;
-    load.until(what, || failing.injected() > 0).await;
-    load.acknowledged(40).await;
-    let injected = failing.injected();
-    drop(failing);
+    let mut injected = 0;
+    for nth in 1..=FAILURES {
+        let what = format!("{calls}:error={}:when={nth}", errors[nth % 2]);
+        let failing = Strace::inject(&server, folder.path(), &what).await;
+        load.until(&what, || failing.injected() > 0).await;
+        injected += failing.injected();
+        drop(failing);
+        load.acknowledged(1).await;
+    }
     load.acknowledged(20).await;
     let is_ready = get(server.address, "/health/ready").await.status();
     let (run, followers, tally) = load.end().await;
-    println!("{what}: {injected} calls failed, {tally:?}");
+    println!("{calls}: {injected} calls failed, {tally:?}");
     checker::assert_clean(&run);
     assert_eq!(is_ready, 200, "it has recovered without a restart");
     assert!(tally.unavailable.get() > 0, "what was not stored was not acknowledged");
@@ -106,17 +45,12 @@ async fn one_failure(what: &str) {
 
 #[actix_web::test]
 async fn a_sync_that_fails_is_a_503_and_no_more() {
-    for nth in [1, 2, 5] {
-        one_failure(&format!("fdatasync,fsync:error=EIO:when={nth}")).await;
-    }
+    one_failure_after_another("fdatasync,fsync", ["EIO", "EIO"]).await;
 }
 
 #[actix_web::test]
 async fn a_write_that_fails_is_a_503_and_no_more() {
-    for nth in [1, 2, 3, 7] {
-        one_failure(&format!("pwrite64:error=ENOSPC:when={nth}")).await;
-    }
-    one_failure("pwrite64:error=EIO:when=2").await;
+    one_failure_after_another("pwrite64", ["ENOSPC", "EIO"]).await;
 }
 
 /// As long as the disk fails, nothing is acknowledged and nothing of it is seen; all else goes on.
@@ -134,7 +68,7 @@ async fn outage(what: &str) {
     let mut live = Wire::follow(address, &follow, &[]).await;
     live.until("snapshot").await;
 
-    let failing = Failing::attach(&server, folder.path(), what).await;
+    let failing = Strace::inject(&server, folder.path(), what).await;
     for number in 11..=16 {
         let answer = post(address, STREAM, &format!("k{number}"), &note(number)).await.unwrap();
         assert_eq!((answer.status(), answer.code().as_str()), (503, "unavailable"), "{what}");
@@ -203,7 +137,7 @@ async fn what_was_written_and_not_synced_changes_nothing_that_was_seen() {
         live.until("snapshot").await;
 
         let what = "fdatasync,fsync:error=EIO:when=1+";
-        let failing = Failing::attach(&server, folder.path(), what).await;
+        let failing = Strace::inject(&server, folder.path(), what).await;
         assert_eq!(publish(4).await.status(), 503);
         assert!(failing.injected() > 0);
         let mut cursor =

@@ -2,11 +2,16 @@
 
 use std::{fs, net::SocketAddr, path::Path};
 
+use actix_web::rt::spawn;
 use futures_util::{StreamExt, stream};
 use serde_json::json;
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
-use crate::support::{Process, Wire, event, eventually, exchange_json, get, within};
+use crate::{
+    lean::{connect, read_lines},
+    load::post,
+    support::{Process, Wire, event, eventually, exchange_json, get, within},
+};
 
 const STREAM: &str = "/api/debates/d1";
 const FOLLOW: &str = "/api/debates/d1/stream?lastEventId=earliest";
@@ -101,4 +106,72 @@ async fn whoever_comes_and_goes_leaves_nothing_behind() {
     println!("2,600 connections a round: {rounds:?}, then {:?}", after.get());
     let grown = after.get().kibibytes.saturating_sub(before.kibibytes);
     assert!(grown <= 8 * 1024, "{grown} KiB are left of what has gone");
+}
+
+/// What is the process's own, and its share of what it shares.
+fn proportional_kibibytes(server: &Process) -> usize {
+    let rollup = format!("/proc/{}/smaps_rollup", server.id());
+    let rollup = fs::read_to_string(rollup).unwrap();
+    let pss = rollup.lines().find_map(|line| line.strip_prefix("Pss:")).unwrap();
+    pss.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+#[actix_web::test]
+async fn a_connection_costs_as_much_after_a_burst_as_before() {
+    const CONNECTIONS: usize = 200;
+    /// 80 KB.
+    const BURST: usize = 40;
+    rlimit::increase_nofile_limit(8192).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::serve(folder.path(), 0, &[]).await;
+    let address = server.address;
+    let (follow, seen) = (format!("{STREAM}/stream"), std::rc::Rc::new(std::cell::Cell::new(0)));
+    let publish = async |first: usize, events: usize| {
+        for number in first..first + events {
+            let note = event("note", json!({ "fill": "x".repeat(2000) }));
+            let answer = post(address, STREAM, &format!("k{number}"), &note).await.unwrap();
+            assert_eq!(answer.status(), 201);
+        }
+    };
+    // So many follow, and see so many events each.
+    let follow_from = async |path: &str, connections: usize| {
+        let followers = stream::iter(0..connections).map(|_| connect(address, path, None));
+        let followers: Vec<_> = followers.buffer_unordered(AT_ONCE).collect().await;
+        for follower in followers {
+            let seen = std::rc::Rc::clone(&seen);
+            spawn(read_lines(follower, move |line| {
+                seen.set(seen.get() + usize::from(line.starts_with(b"event: note")));
+            }));
+        }
+    };
+    let until_seen = async |events: usize| {
+        eventually("everyone to have seen everything", || async { seen.get() == events }).await;
+        seen.set(0);
+    };
+    let each = |from: usize, to: usize| (to as f64 - from as f64) * 1024.0 / CONNECTIONS as f64;
+
+    publish(0, BURST).await;
+    let empty = proportional_kibibytes(&server);
+    follow_from(&follow, CONNECTIONS).await;
+    eventually("everyone to follow", || async { clients(address).await == CONNECTIONS as u64 })
+        .await;
+    let idle = proportional_kibibytes(&server);
+    let mut bursts = Vec::new();
+    for burst in 1..=3 {
+        publish(burst * BURST, BURST).await;
+        until_seen(CONNECTIONS * BURST).await;
+        bursts.push(proportional_kibibytes(&server));
+    }
+    follow_from(&format!("{follow}?lastEventId=earliest"), CONNECTIONS).await;
+    until_seen(CONNECTIONS * 4 * BURST).await;
+    let replayed = proportional_kibibytes(&server);
+    let (idle_each, replayed_each) = (each(empty, idle), each(bursts[2], replayed));
+    println!(
+        "{CONNECTIONS} connections: {empty} KiB before, {idle} idle ({idle_each:.0} bytes each), \
+         {bursts:?} after bursts of 80 KB each; {CONNECTIONS} more after a replay of 320 KB each: \
+         {replayed} ({replayed_each:.0} bytes each)"
+    );
+    // What stays is what the allocator keeps, and a buffer that has been filled once.
+    assert!(each(idle, bursts[2]) <= 8192.0, "the bursts have left something");
+    assert!(replayed_each <= idle_each + 12_288.0, "the replay has left something");
 }

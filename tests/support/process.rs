@@ -36,10 +36,21 @@ impl Process {
     /// Starts a server on the database in this folder, on this port (0: any), and waits for its word that
     /// it listens.
     pub(crate) async fn serve(folder: &Path, port: u16, args: &[&str]) -> Self {
+        Self::serve_with(folder, port, args, &[]).await
+    }
+
+    /// The same, with these variables in its environment.
+    pub(crate) async fn serve_with(
+        folder: &Path,
+        port: u16,
+        args: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Self {
         let database = format!("sqlite://{}", folder.join("clearside.db").display());
         let listen = format!("127.0.0.1:{port}");
         let mut command = clearside(&["serve", "--listen", &listen, "--database", &database]);
-        let mut child = command.args(args).spawn().expect("the binary runs");
+        command.args(args).envs(variables.iter().copied());
+        let mut child = command.spawn().expect("the binary runs");
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut pipe = child.stderr.take().unwrap();
         let stderr = Arc::new(Mutex::new(String::new()));

@@ -1,6 +1,9 @@
 //! A follower that sees every byte: HTTP/1.1 by hand over a TCP stream.
 
-use std::{io, net::SocketAddr};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -58,6 +61,14 @@ impl Wire {
     pub(crate) async fn follow_with_small_buffer(address: SocketAddr, path: &str) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(4096).unwrap();
+        let tcp = within("a connection", socket.connect(address)).await.unwrap();
+        within(path, Self::on(tcp, path, &[])).await.unwrap()
+    }
+
+    /// Follows from this address of the machine.
+    pub(crate) async fn follow_from(from: IpAddr, address: SocketAddr, path: &str) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::new(from, 0)).unwrap();
         let tcp = within("a connection", socket.connect(address)).await.unwrap();
         within(path, Self::on(tcp, path, &[])).await.unwrap()
     }
