@@ -31,8 +31,8 @@ pub(crate) use self::{
 use crate::stream_key::StreamKind;
 
 /// Names that only the hub itself sends.
-pub(crate) const RESERVED_NAMES: [&str; 5] =
-    ["connected", "connection_established", "snapshot", "gap", "busy"];
+pub(crate) const RESERVED_NAMES: [&str; 6] =
+    ["connected", "connection_established", "snapshot", "gap", "busy", "auth_expired"];
 
 /// The longest event name, in characters.
 pub(crate) const MAX_NAME_LEN: usize = 64;

@@ -7,7 +7,12 @@ use actix_web::{
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::{ApiState, body, error::ApiError, target::Target};
+use super::{
+    ApiState,
+    access::{May, Steer},
+    body,
+    error::ApiError,
+};
 use crate::{
     event::{NewEvent, object, vocabulary},
     hub::PublishError,
@@ -22,11 +27,13 @@ const TRANSCRIPT_BYTES_MAX: usize = 1024 * 1024;
 const EVENT_OVERHEAD_BYTES: usize = 1024;
 
 pub(super) async fn launch(
-    Target(stream): Target,
+    may: May<Steer>,
     request: HttpRequest,
     payload: Payload,
     state: Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
+    may.count(&request, &state, |rates| &rates.publishes)?;
+    let stream = may.stream;
     let json = body::text(&request, payload, TRANSCRIPT_BYTES_MAX, &state).await?;
     let asked = if json.trim().is_empty() {
         LaunchBody::default()
@@ -90,31 +97,37 @@ impl<'de> Deserialize<'de> for LaunchBody {
 }
 
 pub(super) async fn pause(
-    Target(stream): Target,
+    may: May<Steer>,
+    request: HttpRequest,
     state: Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
-    steer(&stream, Command::Pause, &state).await?;
+    may.count(&request, &state, |rates| &rates.publishes)?;
+    steer(&may.stream, Command::Pause, &state).await?;
     Ok(accepted("paused"))
 }
 
 pub(super) async fn resume(
-    Target(stream): Target,
+    may: May<Steer>,
+    request: HttpRequest,
     state: Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
-    steer(&stream, Command::Resume, &state).await?;
+    may.count(&request, &state, |rates| &rates.publishes)?;
+    steer(&may.stream, Command::Resume, &state).await?;
     Ok(accepted("resumed"))
 }
 
 /// Ends the performance. A stream whose performance has ended without it, as in a restart, is ended, too.
 pub(super) async fn stop(
-    Target(stream): Target,
+    may: May<Steer>,
+    request: HttpRequest,
     state: Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
-    match steer(&stream, Command::Stop, &state).await {
-        Err(ControlError::NotRunning) if state.hub.is_under_way(&stream).await? => {
-            let name = vocabulary(stream.kind()).final_name();
+    may.count(&request, &state, |rates| &rates.publishes)?;
+    match steer(&may.stream, Command::Stop, &state).await {
+        Err(ControlError::NotRunning) if state.hub.is_under_way(&may.stream).await? => {
+            let name = vocabulary(may.stream.kind()).final_name();
             let end = NewEvent::new(name, &serde_json::json!({ "reason": "stopped" }));
-            state.hub.publish(&stream, end.map_err(|_| ApiError::internal())?).await?;
+            state.hub.publish(&may.stream, end.map_err(|_| ApiError::internal())?).await?;
         }
         steered => steered?,
     }

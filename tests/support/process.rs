@@ -98,6 +98,15 @@ impl Process {
         status
     }
 
+    /// Ends the process and answers everything that it has logged.
+    pub(crate) fn end_and_read_log(&mut self) -> String {
+        self.kill();
+        if let Some(reader) = self.reader.take() {
+            reader.join().unwrap();
+        }
+        self.stderr()
+    }
+
     pub(crate) fn stderr(&self) -> String {
         self.stderr.lock().unwrap().clone()
     }
