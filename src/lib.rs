@@ -71,7 +71,11 @@ pub use crate::{
     stream_key::{InvalidStreamKey, StreamId, StreamKey, StreamKind},
 };
 
-/// The Rust code in the README, compiled.
+/// The Rust code in the documents, compiled.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+#[cfg(all(doctest, feature = "jwt"))]
+#[doc = include_str!("../docs/security.md")]
+struct Security;

@@ -88,6 +88,13 @@ async fn a_limit_on_addresses_goes_by_what_a_trusted_proxy_says() {
     let headers = [("X-Forwarded-For", "198.51.100.2"), ("Connection", "close")];
     let mut third = Wire::follow(server.address, FOLLOW, &headers).await;
     assert_eq!(third.until_end().await[0].name, "busy");
+    for address in ["198.51.100.1", "198.51.100.2"] {
+        assert!(
+            server.stderr().contains(&format!(r#""address":"{address}""#)),
+            "{}",
+            server.stderr()
+        );
+    }
 }
 
 #[actix_web::test]
