@@ -41,17 +41,17 @@ pub(super) async fn demo(config: &ServerConfig) -> anyhow::Result<()> {
     Ok(application.run_until(stop).await?)
 }
 
-/// Says where it listens, and to whom.
+/// Says where it listens, and to whom: at once, since some read the first line and close the pipe.
 fn announce(application: &Application) -> io::Result<()> {
-    writeln!(io::stdout(), "listening on {}", application.url)?;
+    let mut text = format!("listening on {}\n", application.url);
     if application.is_open {
         let who = match application.address.ip().to_canonical().is_loopback() {
             true => "anyone on this machine",
             false => "anyone who reaches it",
         };
-        writeln!(io::stdout(), "there are no keys: {who} may publish and read")?;
+        text.push_str(&format!("there are no keys: {who} may publish and read\n"));
     }
-    Ok(())
+    io::stdout().write_all(text.as_bytes())
 }
 
 /// Performs the sample of this kind over and over, each time on a stream of its own: an end is final.

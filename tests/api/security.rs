@@ -1,6 +1,21 @@
 //! Only those who belong: the security table, row by row, against the real binary.
 //!
 //! Every server of these tests logs all it can, and is searched for secrets when it ends.
+//!
+//! | row | tests |
+//! |---|---|
+//! | injection by type, id, stream id | `bad_input`, `publish`: names, ids, data with line ends |
+//! | ids: traversal, `%00`, bidi | `bad_input` |
+//! | open by default | `start` |
+//! | tokens | `tokens` |
+//! | expiry while open | `expiry`, and on the paused clock in `src/hub/tests.rs` |
+//! | a token in the URL | `streams`: tickets |
+//! | CORS, CSRF, JSON only | `browsers`; `process`: exact headers |
+//! | leaks between streams, enumeration | `streams` |
+//! | floods, slow heads and bodies, hostile bodies, header bombs, smuggling | `limits`; `publish`, `overload`, `bad_input` |
+//! | replay bombs | `life_cycle`; `src/hub/stream_state` |
+//! | errors | `assert_refused`, for every refusal here |
+//! | TLS, HTTP/2 | `http2` |
 
 mod browsers;
 mod expiry;

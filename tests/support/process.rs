@@ -57,8 +57,9 @@ impl Process {
         let line = within("the first line", line).await.unwrap().unwrap();
         let address = line
             .trim()
-            .strip_prefix("listening on http://")
-            .and_then(|address| address.parse().ok())
+            .strip_prefix("listening on ")
+            .and_then(|url| url.split_once("://"))
+            .and_then(|(_, address)| address.parse().ok())
             .unwrap_or_else(|| panic!("{line:?}; {}", stderr.lock().unwrap()));
         Self { child, address, stderr, reader: Some(reader) }
     }

@@ -1,6 +1,6 @@
 //! TLS and HTTP/2: many streams over one connection, and nobody who is gone is kept for long.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 use h2::{RecvStream, client::SendRequest};
@@ -26,7 +26,6 @@ const FOLLOW: &str = "/api/debates/d1/stream";
 struct Secure {
     server: Process,
     folder: TempDir,
-    files: [PathBuf; 2],
 }
 
 fn certificate() -> CertifiedKey<rcgen::KeyPair> {
@@ -40,11 +39,21 @@ impl Secure {
         let key = file(&folder, "key.pem", &certificate.signing_key.serialize_pem());
         let tls = ["--tls-cert", cert.to_str().unwrap(), "--tls-key", key.to_str().unwrap()];
         let server = Process::serve(folder.path(), 0, &[&tls[..], args].concat()).await;
-        Self { server, folder, files: [cert, key] }
+        Self { server, folder }
     }
 
     async fn connect(
         &self,
+        trusted: &CertificateDer<'static>,
+        protocol: &[u8],
+    ) -> std::io::Result<TlsStream<TcpStream>> {
+        self.connect_by(self.server.address, trusted, protocol).await
+    }
+
+    /// Connects by way of another address.
+    async fn connect_by(
+        &self,
+        address: SocketAddr,
         trusted: &CertificateDer<'static>,
         protocol: &[u8],
     ) -> std::io::Result<TlsStream<TcpStream>> {
@@ -57,7 +66,7 @@ impl Secure {
             .with_root_certificates(roots)
             .with_no_client_auth();
         config.alpn_protocols = vec![protocol.to_vec()];
-        let tcp = TcpStream::connect(self.server.address).await?;
+        let tcp = TcpStream::connect(address).await?;
         let name = ServerName::try_from("localhost").unwrap();
         TlsConnector::from(Arc::new(config)).connect(name, tcp).await
     }
@@ -173,41 +182,59 @@ async fn without_tls_http2_is_spoken_only_if_it_is_asked_for() {
     );
 }
 
-#[actix_web::test]
-async fn a_follower_that_is_dead_without_a_word_is_found_out() {
-    let folder = tempfile::tempdir().unwrap();
-    let server =
-        Process::serve(folder.path(), 0, &["--h2c", "--heartbeat", "1s", "--stall", "2s"]).await;
-    let proxy = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let through = proxy.local_addr().unwrap();
-    // A cable that holds everything back once it is told to.
-    let (cut, is_cut) = tokio::sync::watch::channel(false);
-    let address = server.address;
+/// A cable to this server that holds everything back once it is told to, and closes nothing.
+async fn cable(server: SocketAddr) -> (SocketAddr, tokio::sync::watch::Sender<bool>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (cut, mut is_cut) = tokio::sync::watch::channel(false);
     actix_web::rt::spawn(async move {
-        let (mut near, _) = proxy.accept().await.unwrap();
+        let (mut near, _) = listener.accept().await.unwrap();
         let socket = tokio::net::TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(4096).unwrap();
-        let mut far = socket.connect(address).await.unwrap();
-        let mut is_cut = is_cut;
+        let mut far = socket.connect(server).await.unwrap();
         tokio::select! {
             _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
             _ = is_cut.wait_for(|cut| *cut) => {}
         }
-        // Neither reads nor closes any more.
         std::future::pending::<()>().await;
         drop((near, far));
     });
+    (address, cut)
+}
+
+#[actix_web::test]
+async fn a_follower_that_is_dead_without_a_word_is_found_out() {
+    let settings = ["--heartbeat", "1s", "--stall", "2s"];
+    let certificate = certificate();
+    let secure = Secure::start(&certificate, &settings).await;
+    let (through, cut) = cable(secure.server.address).await;
+    let trusted = certificate.cert.der();
+    let sender = http2(secure.connect_by(through, trusted, b"h2").await.unwrap()).await;
+    let other = http2(secure.connect(trusted, b"h2").await.unwrap()).await;
+    is_found_out(sender, other, secure.server.address, &cut).await;
+
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::serve(folder.path(), 0, &[&settings[..], &["--h2c"]].concat()).await;
+    let (through, cut) = cable(server.address).await;
     let sender = http2(TcpStream::connect(through).await.unwrap()).await;
+    let other = http2(TcpStream::connect(server.address).await.unwrap()).await;
+    is_found_out(sender, other, server.address, &cut).await;
+}
+
+async fn is_found_out(
+    sender: SendRequest<Bytes>,
+    other: SendRequest<Bytes>,
+    address: SocketAddr,
+    cut: &tokio::sync::watch::Sender<bool>,
+) {
     let (_, mut stream) = ask(&sender, address, "GET", FOLLOW, None).await;
     until(&mut stream, "event: snapshot").await;
-    let other = http2(TcpStream::connect(address).await.unwrap()).await;
     assert_eq!(clients(&other, address).await, 1);
     cut.send(true).unwrap();
     // What is written fills the buffers of the two kernels, and then nothing is taken any more.
     eventually("that it is found out", async || {
-        let large = json!({ "type": "note", "data": "x".repeat(60_000) });
-        let _ =
-            ask(&other, address, "POST", "/api/debates/d1/events", Some(large.to_string())).await;
+        let large = json!({ "type": "note", "data": "x".repeat(60_000) }).to_string();
+        let _ = ask(&other, address, "POST", "/api/debates/d1/events", Some(large)).await;
         clients(&other, address).await == 0
     })
     .await;

@@ -1,5 +1,8 @@
 //! Isolation: what a token does not grant is the same 403, whether or not there is such a stream.
 
+use std::sync::Arc;
+
+use clearside_sse::{Access, Authority, Grants, Rejected, StreamKey, Ticket};
 use serde_json::{Value, json};
 
 use super::{Guarded, NO_GRANT, NO_TOKEN, assert_refused};
@@ -253,6 +256,45 @@ async fn where_nobody_is_asked_for_a_token_there_are_no_tickets() {
     let server = crate::helpers::TestServer::start().await;
     let answer = server.post(&format!("{GRANTED}/ticket"), &Value::Null).await;
     assert_eq!((answer.status(), answer.code().as_str()), (404, "not_found"));
+}
+
+/// An application's own idea of who may do what.
+#[derive(Debug)]
+struct Sesame;
+
+impl Authority for Sesame {
+    fn access(&self, token: &str) -> Result<Access, Rejected> {
+        let mine = vec!["debates/mine".parse().unwrap()];
+        let grants = Grants { subscribe: mine, ..Grants::default() };
+        if token == "sesame" { Ok(Access::granted(grants)) } else { Err(Rejected::Malformed) }
+    }
+
+    fn ticket_access(&self, _: &str) -> Result<Access, Rejected> {
+        Err(Rejected::Malformed)
+    }
+
+    fn issue_ticket(&self, _: &StreamKey, _: &Access) -> Option<Ticket> {
+        None
+    }
+}
+
+#[actix_web::test]
+async fn an_application_may_bring_an_authority_of_its_own() {
+    let server = crate::helpers::TestServer::with(|settings| {
+        settings.api = Box::new(|api| api.with_authority(Arc::new(Sesame), "own"));
+    })
+    .await;
+    let ask = async |method, path: &str, token: &str| {
+        let cookie = format!("own={token}");
+        let headers = [("Cookie", cookie.as_str()), ("Sec-Fetch-Site", "same-origin")];
+        request(server.address, method, path, &headers, b"").await.status()
+    };
+    assert_eq!(ask("GET", GRANTED, "sesame").await, 404, "nothing is there, and that may be known");
+    assert_eq!(ask("GET", OTHERS, "sesame").await, 403);
+    assert_eq!(ask("GET", GRANTED, "barley").await, 401);
+    assert_eq!(ask("POST", &format!("{GRANTED}/stop"), "sesame").await, 403);
+    assert_eq!(ask("POST", &format!("{GRANTED}/ticket"), "sesame").await, 404);
+    assert_eq!(server.get(GRANTED).await.status(), 401);
 }
 
 #[actix_web::test]
