@@ -23,7 +23,7 @@ pub use self::{
 };
 pub(crate) use self::{
     idempotency::KeyedDigest,
-    json::{object, reason},
+    json::{compact, object, reason},
     snapshot::OpenText,
     vocabulary::{Heartbeat, Vocabulary, vocabulary},
 };
@@ -117,7 +117,7 @@ impl Event {
     pub fn accept(kind: StreamKind, new: &NewEvent) -> Result<Self, EventError> {
         check_name(&new.name)?;
         let vocabulary = vocabulary(kind);
-        let data = json::compact(new.data.get())?;
+        let data = compact(new.data.get())?;
         vocabulary.check(&new.name, &data)?;
         let transient = new.transient || vocabulary.is_transient(&new.name);
         let is_final = new.name == vocabulary.final_name();

@@ -14,7 +14,7 @@ use super::{
     error::ApiError,
 };
 use crate::{
-    event::{NewEvent, object, vocabulary},
+    event::{EventError, NewEvent, compact, object, vocabulary},
     hub::PublishError,
     orchestrator::{Command, Control, ControlError, Launch, Pace, Transcript},
     stream_key::{StreamKey, StreamKind},
@@ -69,7 +69,7 @@ impl LaunchBody {
             None => Transcript::sample(kind)?,
             Some(json) => match serde_json::from_str::<String>(json.get()) {
                 Ok(markdown) => markdown.parse()?,
-                Err(_) => json.get().parse()?,
+                Err(_) => compact(json.get()).map_err(EventError::Json)?.parse()?,
             },
         };
         if transcript.longest_text() + EVENT_OVERHEAD_BYTES > event_bytes_max {

@@ -204,7 +204,7 @@ async fn a_server_that_cannot_start_says_why_in_one_line() {
         ("127.0.0.1:0", &garbage, "cannot open the database"),
         ("203.0.113.7:0", &fresh, "cannot listen on 203.0.113.7"),
     ] {
-        let command = clearside(&["serve", "--listen", listen, "--database", database]);
+        let command = clearside(&["serve", "--open", "--listen", listen, "--database", database]);
         let output = run(command).await;
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{database}: {stderr}");

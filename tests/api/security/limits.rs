@@ -170,7 +170,7 @@ async fn what_is_nested_too_deeply_or_too_long_stores_nothing() {
     }
     let deep = format!(r#"{{"transcript":{}{}}}"#, "[".repeat(1000), "]".repeat(1000));
     let answer = server.send("POST", "/api/debates/d1/launch", &headers, &deep).await;
-    assert_eq!(answer.status(), 400, "{}", answer.text());
+    assert_refused(&answer, 400, "invalid_json", None, "a transcript that is too deep");
     let long = json!({ "type": "note", "data": "x".repeat(65_536) });
     let answer = server.post(EVENTS, &token, &long).await;
     assert_refused(&answer, 413, "too_large", None, "too long");
