@@ -25,13 +25,9 @@ mod start;
 mod streams;
 mod tokens;
 
-use std::{
-    cell::RefCell,
-    fs,
-    path::PathBuf,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::{cell::RefCell, fs, path::PathBuf};
 
+use clearside_sse::Clock;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -40,9 +36,8 @@ use crate::helpers::{Answer, Process, Wire, request};
 
 const SECRET: &str = "correct horse battery staple, and then some";
 
-pub(crate) fn now_secs() -> i64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    i64::try_from(since_epoch.as_secs()).unwrap()
+fn now_secs() -> i64 {
+    Clock::system().now_ms() / 1000
 }
 
 /// Claims that are good for an hour.
