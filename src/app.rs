@@ -1,26 +1,31 @@
 //! The composition root: opens the store, starts the hub, serves HTTP, and takes it all down in order.
 
+mod files;
+mod tls;
+
 use std::{
     any::Any,
     io,
     net::{SocketAddr, TcpListener},
+    sync::Arc,
     time::Duration,
 };
 
 use actix::{Actor, Addr, Arbiter};
+use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::{
     App, HttpServer,
     dev::{Server, ServerHandle},
     http::header,
     middleware::{Condition, DefaultHeaders, from_fn},
     rt::net::TcpStream,
-    web::Data,
 };
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::{
-    config::ServerConfig,
-    http::{self, AllowedOrigins, Api},
+    auth::Keys,
+    config::{self, ServerConfig, SettingsError},
+    http::{self, Api},
     hub::Hub,
     orchestrator::Players,
     store::{Store, StoreError},
@@ -44,6 +49,9 @@ pub(crate) struct Application {
     pub(crate) hub: Hub,
     pub(crate) players: Addr<Players>,
     pub(crate) address: SocketAddr,
+    pub(crate) url: String,
+    /// Whether everybody who reaches it may do everything.
+    pub(crate) is_open: bool,
     server: Server,
     drain: Duration,
     // The hub's thread ends with it.
@@ -54,6 +62,8 @@ pub(crate) struct Application {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
     #[error(transparent)]
+    Settings(#[from] SettingsError),
+    #[error(transparent)]
     Store(#[from] StoreError),
     #[error("cannot listen on {address}")]
     Listen { address: SocketAddr, source: io::Error },
@@ -62,10 +72,17 @@ pub(crate) enum StartError {
 impl Application {
     /// Takes the port, then opens the database, then starts to serve.
     pub(crate) fn start(config: &ServerConfig) -> Result<Self, StartError> {
+        let keys = config.keys()?.map(Arc::new);
+        let tls = match (&config.tls_cert, &config.tls_key) {
+            (Some(cert), Some(key)) => Some(tls::server_config(cert, key)?),
+            _ => None,
+        };
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let listen_error = |source| StartError::Listen { address: config.listen, source };
         let listener = listen(config.listen).map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
-        if !address.ip().is_loopback() {
+        let is_open = keys.is_none();
+        if is_open && !config.is_loopback() {
             log::warn!(address:% = address; "whoever reaches this address can publish, launch and stop");
         }
         let store = Store::open(&config.database)?;
@@ -80,17 +97,27 @@ impl Application {
         let players =
             Players::start_in_arbiter(&arbiter.handle(), move |_| Players::new(publisher));
 
-        let api = Api::new(hub.clone()).with_players(players.clone());
+        let mut api = Api::new(hub.clone())
+            .with_players(players.clone())
+            .with_origins(&config.cors_origins)
+            .with_rate_limits(config.rate_limits())
+            .with_trusted_proxies(&config.trusted_proxies);
+        if let Some(keys) = keys {
+            reload_key_set(config, &keys);
+            api = api.with_authority(keys, &config.keys.jwt_cookie);
+        }
         let origins = config.cors_origins.clone();
+        let checks_hosts = is_open && !config.open;
         let stall = config.stall;
         let server = HttpServer::new(move || {
             App::new()
                 .configure(|app| api.configure(app))
                 .configure(Api::configure_page)
-                .app_data(Data::new(AllowedOrigins(origins.clone())))
                 .wrap(from_fn(http::refuse_foreign_pages))
+                .wrap(Condition::new(checks_hosts, from_fn(http::refuse_foreign_hosts)))
                 .wrap(from_fn(http::limit_heads))
                 .wrap(Condition::new(!origins.is_empty(), http::cors(&origins)))
+                .wrap(from_fn(http::word_preflights))
                 .wrap(
                     DefaultHeaders::new()
                         .add((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
@@ -106,11 +133,25 @@ impl Application {
         // Our own limit comes first: at this one, actix stops to accept, health checks included.
         .max_connections(clients_max.saturating_mul(2).max(1024))
         .shutdown_timeout(config.drain.as_secs())
-        .disable_signals()
-        .listen(listener)
-        .map_err(listen_error)?
-        .run();
-        Ok(Self { hub, players, address, server, drain: config.drain, _arbiter: arbiter })
+        .disable_signals();
+        let server = match tls {
+            Some(tls) => server.listen_rustls_0_23(listener, tls),
+            // It waits for a connection's first bytes without a limit.
+            None if config.h2c => server.listen_auto_h2c(listener),
+            None => server.listen(listener),
+        };
+        let server = server.map_err(listen_error)?.run();
+        let url = format!("{scheme}://{address}");
+        Ok(Self {
+            hub,
+            players,
+            address,
+            url,
+            is_open,
+            server,
+            drain: config.drain,
+            _arbiter: arbiter,
+        })
     }
 
     /// Serves until `stop` is done, then lets every client go, answers what was asked, and ends.
@@ -137,6 +178,17 @@ impl Application {
     }
 }
 
+fn reload_key_set(config: &ServerConfig, keys: &Arc<Keys>) {
+    if let Some(path) = config.keys.jwks.clone() {
+        let keys = Arc::clone(keys);
+        files::on_change("--jwks", vec![path.clone()], move || -> Result<(), StartError> {
+            Ok(keys
+                .set_key_set(&config::read("--jwks", &path)?)
+                .map_err(config::wrong("--jwks", &path))?)
+        });
+    }
+}
+
 async fn shut_down(hub: &Hub, handle: &ServerHandle, drain: Duration) {
     let stats = hub.stats().await;
     let clients = stats.debates.clients + stats.conversations.clients;
@@ -160,7 +212,11 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// A peer that takes nothing for this long is gone, or as good as gone; only the kernel can tell.
 fn prepare(io: &dyn Any, stall: Duration) {
-    if let Some(tcp) = io.downcast_ref::<TcpStream>()
+    let tcp = io.downcast_ref::<TcpStream>().or_else(|| {
+        let tls = io.downcast_ref::<TlsStream<TcpStream>>()?;
+        Some(tls.get_ref().0)
+    });
+    if let Some(tcp) = tcp
         && let Err(error) = SockRef::from(tcp).set_tcp_user_timeout(Some(stall))
     {
         log::debug!(error:% = error; "TCP_USER_TIMEOUT cannot be set");

@@ -6,6 +6,7 @@ mod client;
 mod play;
 mod publish;
 mod serve;
+mod token;
 mod watch;
 
 use std::{io, process::ExitCode};
@@ -13,7 +14,8 @@ use std::{io, process::ExitCode};
 use clap::{Parser, Subcommand};
 
 use crate::{
-    config::{LogConfig, ServerConfig},
+    app::StartError,
+    config::{LogConfig, ServerConfig, SettingsError},
     logging,
 };
 
@@ -44,6 +46,9 @@ enum Command {
     Watch(watch::WatchArgs),
     /// Publish events on a stream
     Publish(publish::PublishArgs),
+    /// Make and check tokens
+    #[command(subcommand)]
+    Token(token::TokenCommand),
 }
 
 /// Runs the command line of this process.
@@ -52,7 +57,9 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let default_filter = match cli.command {
         Command::Serve(_) | Command::Demo(_) => logging::SERVER_FILTER,
-        Command::Play(_) | Command::Watch(_) | Command::Publish(_) => logging::CLIENT_FILTER,
+        Command::Play(_) | Command::Watch(_) | Command::Publish(_) | Command::Token(_) => {
+            logging::CLIENT_FILTER
+        }
     };
     logging::init(&cli.log, default_filter);
     match run(cli.command) {
@@ -60,7 +67,7 @@ pub fn main() -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+            if is_usage(&error) { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }
@@ -73,8 +80,14 @@ fn run(command: Command) -> anyhow::Result<()> {
             Command::Play(args) => play::play(args).await,
             Command::Watch(args) => watch::watch(args).await,
             Command::Publish(args) => publish::publish(args).await,
+            Command::Token(command) => token::token(command),
         }
     })
+}
+
+/// A setting makes no sense: trying again does not help.
+fn is_usage(error: &anyhow::Error) -> bool {
+    error.is::<SettingsError>() || matches!(error.downcast_ref(), Some(StartError::Settings(_)))
 }
 
 /// Whoever read our output has had enough, as `head` does.

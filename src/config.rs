@@ -1,13 +1,34 @@
 //! The settings of a server: flags, the environment and their defaults. Nothing else reads the environment.
 
-use std::{net::SocketAddr, time::Duration};
+mod keys;
+
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    num::NonZeroU32,
+    path::PathBuf,
+    time::Duration,
+};
 
 use clap::{Args, ValueEnum};
+use ipnet::IpNet;
 
-use crate::{hub::HubConfig, store::DatabaseUrl};
+pub(crate) use self::keys::{Hidden, KeySettings, SecretSettings, read, wrong};
+use crate::{
+    auth::Keys,
+    http::{RateLimit, RateLimits},
+    hub::HubConfig,
+    store::DatabaseUrl,
+};
 
 /// File descriptors kept free for publishers, health checks, the database and the logs.
 const DESCRIPTORS_RESERVED: u64 = 256;
+
+/// Publishes in a second: an orchestrator that publishes each token of ten speakers comes to some 500.
+const PUBLISH_RATE: NonZeroU32 = NonZeroU32::MIN.saturating_add(999);
+
+/// Connections in a second: all of an office that comes from one address may come back at once.
+const CONNECT_RATE: NonZeroU32 = NonZeroU32::MIN.saturating_add(99);
 
 /// The longest time that makes sense for any setting.
 const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -33,6 +54,14 @@ pub(crate) struct ServerConfig {
     )]
     pub(crate) database: DatabaseUrl,
 
+    /// Who is let in.
+    #[command(flatten)]
+    pub(crate) keys: KeySettings,
+
+    /// Serve without keys wherever it listens, under whatever name: something in front decides who is let in
+    #[arg(long, env = "CLEARSIDE_OPEN")]
+    pub(crate) open: bool,
+
     /// Origin whose pages may follow and publish, such as https://example.org; may be repeated
     #[arg(
         long = "cors-origin",
@@ -46,6 +75,36 @@ pub(crate) struct ServerConfig {
     /// Settings of the hub.
     #[command(flatten)]
     pub(crate) hub: HubSettings,
+
+    /// Publishes in a second, by each token and each address; 1000 if not set, but then none for this machine
+    #[arg(long, env = "CLEARSIDE_PUBLISH_RATE", value_name = "N")]
+    publish_rate: Option<NonZeroU32>,
+
+    /// Connections in a second, by each token and each address; 100 if not set, but then none for this machine
+    #[arg(long, env = "CLEARSIDE_CONNECT_RATE", value_name = "N")]
+    connect_rate: Option<NonZeroU32>,
+
+    /// Address or network of a proxy whose X-Forwarded-For is believed; may be repeated
+    #[arg(
+        long = "trusted-proxy",
+        env = "CLEARSIDE_TRUSTED_PROXY",
+        value_name = "ADDR",
+        value_delimiter = ',',
+        value_parser = network
+    )]
+    pub(crate) trusted_proxies: Vec<IpNet>,
+
+    /// File with the certificate and its chain in PEM format, for TLS and HTTP/2; read again when it changes
+    #[arg(long, env = "CLEARSIDE_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+
+    /// File with the certificate's private key in PEM format
+    #[arg(long, env = "CLEARSIDE_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
+
+    /// Take HTTP/2 without TLS, too: for a proxy that speaks it, and that no stranger gets around
+    #[arg(long, env = "CLEARSIDE_H2C", conflicts_with = "tls_cert")]
+    pub(crate) h2c: bool,
 
     /// How long a connection may take nothing before it is closed
     #[arg(long, env = "CLEARSIDE_STALL", value_name = "TIME", default_value = "30s", value_parser = duration)]
@@ -145,6 +204,53 @@ pub(crate) struct LogConfig {
     pub(crate) log_level: Option<String>,
 }
 
+/// A setting that makes no sense.
+#[derive(Debug, thiserror::Error)]
+#[error("{setting}: {reason}")]
+pub(crate) struct SettingsError {
+    setting: &'static str,
+    reason: String,
+}
+
+impl SettingsError {
+    pub(crate) fn new(setting: &'static str, reason: impl fmt::Display) -> Self {
+        Self { setting, reason: reason.to_string() }
+    }
+}
+
+impl ServerConfig {
+    /// The keys that tokens are checked by. None: everybody may do everything, which is for this machine
+    /// alone unless it is asked for.
+    pub(crate) fn keys(&self) -> Result<Option<Keys>, SettingsError> {
+        let keys = self.keys.load()?;
+        if keys.is_none() && !self.open && !self.is_loopback() {
+            let reason = format!(
+                "{} lets others in, and without keys they could publish: give --jwt-secret-file, \
+                 --jwt-public-key or --jwks, or --open if something in front decides who is let in",
+                self.listen
+            );
+            return Err(SettingsError::new("--listen", reason));
+        }
+        Ok(keys)
+    }
+
+    pub(crate) fn rate_limits(&self) -> RateLimits {
+        let limit = |set: Option<NonZeroU32>, default| RateLimit {
+            per_second: set.unwrap_or(default),
+            counts_loopback: set.is_some(),
+        };
+        RateLimits {
+            publishes: limit(self.publish_rate, PUBLISH_RATE),
+            connects: limit(self.connect_rate, CONNECT_RATE),
+        }
+    }
+
+    /// Whether only this machine reaches it.
+    pub(crate) fn is_loopback(&self) -> bool {
+        self.listen.ip().to_canonical().is_loopback()
+    }
+}
+
 impl HubSettings {
     /// The hub's own settings; connections are bounded by what `descriptors` allows, too.
     #[must_use]
@@ -167,7 +273,7 @@ impl HubSettings {
 }
 
 /// Reads `15s`, `1h 30m` or `500ms`; zero makes no sense for any of ours.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let duration = humantime::parse_duration(text)
         .map_err(|error| format!("{error}; write it like 15s, 500ms or 1h"))?;
     match duration {
@@ -183,6 +289,14 @@ fn positive(text: &str) -> Result<usize, String> {
         Ok(number) => Ok(number),
         Err(_) => Err("must be a whole number".into()),
     }
+}
+
+/// `10.0.0.0/8`, or an address alone.
+fn network(text: &str) -> Result<IpNet, String> {
+    let alone = || text.parse::<IpAddr>().map(IpNet::from);
+    text.parse::<IpNet>()
+        .or_else(|_| alone())
+        .map_err(|_| "an address or a network looks like 127.0.0.1 or 10.0.0.0/8".into())
 }
 
 /// An origin as browsers send it: scheme, host and port, no path. A wildcard would let any page publish.

@@ -23,7 +23,7 @@ pub use self::{
 };
 pub(crate) use self::{
     idempotency::KeyedDigest,
-    json::{object, reason},
+    json::{compact, object, reason},
     snapshot::OpenText,
     vocabulary::{Heartbeat, Vocabulary, vocabulary},
 };
@@ -31,8 +31,8 @@ pub(crate) use self::{
 use crate::stream_key::StreamKind;
 
 /// Names that only the hub itself sends.
-pub(crate) const RESERVED_NAMES: [&str; 5] =
-    ["connected", "connection_established", "snapshot", "gap", "busy"];
+pub(crate) const RESERVED_NAMES: [&str; 6] =
+    ["connected", "connection_established", "snapshot", "gap", "busy", "auth_expired"];
 
 /// The longest event name, in characters.
 pub(crate) const MAX_NAME_LEN: usize = 64;
@@ -117,7 +117,7 @@ impl Event {
     pub fn accept(kind: StreamKind, new: &NewEvent) -> Result<Self, EventError> {
         check_name(&new.name)?;
         let vocabulary = vocabulary(kind);
-        let data = json::compact(new.data.get())?;
+        let data = compact(new.data.get())?;
         vocabulary.check(&new.name, &data)?;
         let transient = new.transient || vocabulary.is_transient(&new.name);
         let is_final = new.name == vocabulary.final_name();

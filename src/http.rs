@@ -1,18 +1,25 @@
 //! The HTTP API. Debates and conversations are the same routes, mounted twice.
 
+mod access;
 mod body;
 mod control;
 mod error;
 mod history;
 #[cfg(feature = "server")]
-mod limits;
+mod host;
 #[cfg(feature = "server")]
+mod limits;
 mod origin;
+mod peer;
+#[cfg(feature = "server")]
+mod preflight;
 mod publish;
 mod query;
+mod rate;
 mod status;
 mod stream;
 mod target;
+mod ticket;
 #[cfg(feature = "server")]
 mod viewer;
 
@@ -26,14 +33,16 @@ use actix_web::{
     http::{Method, header},
     web,
 };
+use ipnet::IpNet;
 
-use self::{error::ApiError, target::Mounted};
+pub use self::rate::{RateLimit, RateLimits};
+use self::{access::Guard, error::ApiError, rate::Rates, target::Mounted};
 #[cfg(feature = "server")]
 pub(crate) use self::{
-    limits::limit_heads,
-    origin::{AllowedOrigins, refuse_foreign_pages},
+    host::refuse_foreign_hosts, limits::limit_heads, origin::refuse_foreign_pages,
+    preflight::word_preflights,
 };
-use crate::{hub::Hub, orchestrator::Players, stream_key::StreamKind};
+use crate::{auth::Authority, hub::Hub, orchestrator::Players, stream_key::StreamKind};
 
 /// The routes of one hub, for an actix-web application.
 ///
@@ -61,16 +70,54 @@ struct ApiState {
     hub: Hub,
     players: Option<Addr<Players>>,
     body_timeout: Duration,
+    /// None: everybody may do everything.
+    guard: Option<Guard>,
+    /// None: as often as they like.
+    rates: Option<Arc<Rates>>,
+    /// Proxies that say where they have a request from.
+    trusted_proxies: Vec<IpNet>,
+    /// Other origins whose pages may change something.
+    origins: Vec<String>,
 }
 
 impl Api {
     /// How long a request's body may take, from its first byte to its last.
     const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-    /// The routes of this hub. `launch` and the other controls answer that nothing runs here.
+    /// The cookie that a token is looked for in.
+    pub const COOKIE: &str = "clearside_token";
+
+    /// The routes of this hub. `launch` and the other controls answer that nothing runs here, and everybody may
+    /// do everything.
     #[must_use]
     pub fn new(hub: Hub) -> Self {
-        Self { state: Arc::new(ApiState { hub, players: None, body_timeout: Self::BODY_TIMEOUT }) }
+        let state = ApiState {
+            hub,
+            players: None,
+            body_timeout: Self::BODY_TIMEOUT,
+            guard: None,
+            rates: None,
+            trusted_proxies: Vec::new(),
+            origins: Vec::new(),
+        };
+        Self { state: Arc::new(state) }
+    }
+
+    /// Lets nobody in without a token that this authority knows: in `Authorization: Bearer`, in the cookie of
+    /// this name, or, to follow a stream, as a ticket in the query.
+    #[must_use]
+    pub fn with_authority(mut self, authority: Arc<dyn Authority>, cookie: &str) -> Self {
+        let guard = Guard { authority, cookie: cookie.to_owned() };
+        Arc::make_mut(&mut self.state).guard = Some(guard);
+        self
+    }
+
+    /// Lets pages of these origins, exactly as browsers send them, change something with a cookie. They need
+    /// [`cors`], too.
+    #[must_use]
+    pub fn with_origins(mut self, origins: &[String]) -> Self {
+        origins.clone_into(&mut Arc::make_mut(&mut self.state).origins);
+        self
     }
 
     /// Lets `launch`, `pause`, `resume` and `stop` steer these players.
@@ -84,6 +131,20 @@ impl Api {
     #[must_use]
     pub fn with_body_timeout(mut self, timeout: Duration) -> Self {
         Arc::make_mut(&mut self.state).body_timeout = timeout;
+        self
+    }
+
+    /// Limits how often one token, and one address, may publish and connect.
+    #[must_use]
+    pub fn with_rate_limits(mut self, limits: RateLimits) -> Self {
+        Arc::make_mut(&mut self.state).rates = Some(Arc::new(limits.into()));
+        self
+    }
+
+    /// Believes `X-Forwarded-For` if it comes from these proxies.
+    #[must_use]
+    pub fn with_trusted_proxies(mut self, proxies: &[IpNet]) -> Self {
+        proxies.clone_into(&mut Arc::make_mut(&mut self.state).trusted_proxies);
         self
     }
 
@@ -120,6 +181,7 @@ impl Api {
             .service(resource("/{id}/stream", "GET, HEAD", follow))
             .service(resource("/{id}/events", "GET, HEAD, POST", events))
             .service(post("/{id}/clients/{client}/events", publish::send_to_client))
+            .service(post("/{id}/ticket", ticket::issue))
             .service(post("/{id}/launch", control::launch))
             .service(post("/{id}/pause", control::pause))
             .service(post("/{id}/resume", control::resume))

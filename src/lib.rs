@@ -16,6 +16,7 @@
 //! | `hub` | registry, streams, subscribers: the rules of following |
 //! | `store` | history that lasts, in SQLite |
 //! | `sse` | bytes and cursors |
+//! | `auth` | tokens, and what they grant |
 //! | `event` | the two vocabularies, and what an event changes |
 //! | `stream_key`, `clock` | names of streams, the time of day |
 //!
@@ -29,6 +30,7 @@
 
 #[cfg(feature = "server")]
 mod app;
+mod auth;
 #[cfg(feature = "server")]
 #[doc(hidden)]
 pub mod cli;
@@ -45,13 +47,16 @@ mod sse;
 mod store;
 mod stream_key;
 
+#[cfg(feature = "jwt")]
+pub use crate::auth::{KeyError, Keys, NewToken, Secret};
 pub use crate::{
+    auth::{Access, Action, Authority, Grants, InvalidPattern, Rejected, StreamPattern, Ticket},
     clock::Clock,
     event::{
         Epoch, Event, EventError, EventId, IdempotencyKey, InvalidEventId, InvalidIdempotencyKey,
         JsonError, NewEvent, OpenUtterance, PayloadError, Snapshot, Status, conversation, debate,
     },
-    http::{Api, cors},
+    http::{Api, RateLimit, RateLimits, cors},
     hub::{
         BATCH_MAX, Broadcast, BroadcastError, ClientCounts, ConnectError, Hub, HubConfig, HubStats,
         KindStats, PublishError, Published, Registry, RegistryAddr, SendToClient,
@@ -66,7 +71,11 @@ pub use crate::{
     stream_key::{InvalidStreamKey, StreamId, StreamKey, StreamKind},
 };
 
-/// The Rust code in the README, compiled.
+/// The Rust code in the documents, compiled.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+#[cfg(all(doctest, feature = "jwt"))]
+#[doc = include_str!("../docs/security.md")]
+struct Security;

@@ -20,7 +20,7 @@ const LADDER: [&[&str]; 11] = [
     &["hub"],
     &["store", "backplane"],
     &["sse"],
-    &["event"],
+    &["event", "auth"],
 ];
 
 /// Below everything, and known to all.

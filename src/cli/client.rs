@@ -1,6 +1,6 @@
 //! A client for running servers.
 
-use std::time::Duration;
+use std::{fs, path::PathBuf, time::Duration};
 
 use actix::{Actor, Context, Handler, ResponseFuture};
 use anyhow::{Context as _, bail};
@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{
+    config::Hidden,
     event::{IdempotencyKey, NewEvent},
     hub::{Broadcast, PublishError, Published},
     stream_key::StreamKey,
@@ -26,6 +27,24 @@ pub(super) struct ServerArgs {
     /// The server's address
     #[arg(long, env = "CLEARSIDE_URL", value_name = "URL", default_value = "http://127.0.0.1:3000", value_parser = base_url)]
     pub(super) url: String,
+
+    /// File with the token to show to the server; the token itself may be in CLEARSIDE_TOKEN
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+
+    #[arg(long, env = "CLEARSIDE_TOKEN", hide = true, hide_env_values = true)]
+    token: Option<Hidden>,
+}
+
+impl ServerArgs {
+    fn token(&self) -> anyhow::Result<Option<String>> {
+        let Some(path) = &self.token_file else {
+            return Ok(self.token.as_ref().map(|Hidden(token)| token.clone()));
+        };
+        let read = fs::read_to_string(path);
+        let token = read.with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(Some(token.trim().to_owned()))
+    }
 }
 
 fn base_url(text: &str) -> Result<String, String> {
@@ -66,10 +85,13 @@ pub(super) enum Outcome {
 }
 
 impl ApiClient {
-    pub(super) fn new(server: &ServerArgs) -> Self {
+    pub(super) fn new(server: &ServerArgs) -> anyhow::Result<Self> {
         // A stream has no end; what must end has a limit of its own.
-        let client = Client::builder().disable_timeout().finish();
-        Self { base_url: server.url.clone(), client }
+        let mut client = Client::builder().disable_timeout();
+        if let Some(token) = server.token()? {
+            client = client.bearer_auth(token);
+        }
+        Ok(Self { base_url: server.url.clone(), client: client.finish() })
     }
 
     /// Publishes events, all or none.

@@ -57,7 +57,7 @@ pub(super) async fn play(args: PlayArgs) -> anyhow::Result<()> {
     let transcript: Transcript = text.parse().with_context(|| file.clone())?;
     let stream = args.stream.key()?;
 
-    let client = ApiClient::new(&args.server);
+    let client = ApiClient::new(&args.server)?;
     let publisher = HttpPublisher { client }.start().recipient();
     let bar =
         ProgressBar::new(text.len() as u64).with_style(style()?).with_message(stream.to_string());

@@ -33,7 +33,7 @@ pub(super) struct PublishArgs {
 }
 
 pub(super) async fn publish(args: PublishArgs) -> anyhow::Result<()> {
-    let client = ApiClient::new(&args.server);
+    let client = ApiClient::new(&args.server)?;
     if args.jsonl {
         for (number, line) in (1..).zip(io::stdin().lock().lines()) {
             let line = line.context("cannot read standard input")?;

@@ -22,25 +22,36 @@ const INTERMISSION: Duration = Duration::from_secs(10);
 pub(super) async fn serve(config: &ServerConfig) -> anyhow::Result<()> {
     let application = Application::start(config)?;
     let stop = stop_signal()?;
-    writeln!(io::stdout(), "listening on http://{}", application.address)?;
+    announce(&application)?;
     Ok(application.run_until(stop).await?)
 }
 
 pub(super) async fn demo(config: &ServerConfig) -> anyhow::Result<()> {
     let application = Application::start(config)?;
     let stop = stop_signal()?;
-    let address = application.address;
-    writeln!(
-        io::stdout(),
-        "listening on http://{address}\n\nOpen http://{address}/ in a browser, or try"
-    )?;
+    announce(&application)?;
+    let url = &application.url;
+    writeln!(io::stdout(), "\nOpen {url}/ in a browser, or try")?;
     for kind in StreamKind::ALL {
         let stream = StreamKey::new(kind, format!("demo-{}", Epoch::random()).parse()?);
-        writeln!(io::stdout(), "  curl -N http://{address}{}/stream", stream.path())?;
+        writeln!(io::stdout(), "  curl -N {url}{}/stream", stream.path())?;
         actix_web::rt::spawn(perform_for_ever(stream, application.players.clone()));
     }
     writeln!(io::stdout(), "\nCtrl-C ends it.")?;
     Ok(application.run_until(stop).await?)
+}
+
+/// Says where it listens, and to whom: at once, since some read the first line and close the pipe.
+fn announce(application: &Application) -> io::Result<()> {
+    let mut text = format!("listening on {}\n", application.url);
+    if application.is_open {
+        let who = match application.address.ip().to_canonical().is_loopback() {
+            true => "anyone on this machine",
+            false => "anyone who reaches it",
+        };
+        text.push_str(&format!("there are no keys: {who} may publish and read\n"));
+    }
+    io::stdout().write_all(text.as_bytes())
 }
 
 /// Performs the sample of this kind over and over, each time on a stream of its own: an end is final.

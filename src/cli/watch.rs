@@ -34,7 +34,7 @@ pub(super) struct WatchArgs {
 }
 
 pub(super) async fn watch(args: WatchArgs) -> anyhow::Result<()> {
-    let client = ApiClient::new(&args.server);
+    let client = ApiClient::new(&args.server)?;
     let mut last_event_id = args.from;
     let retry = Cell::new(RETRY);
     let final_name = vocabulary(args.stream.kind()).final_name();

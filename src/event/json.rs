@@ -56,7 +56,7 @@ pub(crate) fn reason(error: &serde_json::Error) -> String {
 }
 
 /// Removes the white space between the tokens of `json`, which must be valid.
-pub(super) fn compact(json: &str) -> Result<String, JsonError> {
+pub(crate) fn compact(json: &str) -> Result<String, JsonError> {
     let mut compact = String::with_capacity(json.len());
     let mut depth = 0_usize;
     let mut rest = json;

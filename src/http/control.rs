@@ -7,9 +7,14 @@ use actix_web::{
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::{ApiState, body, error::ApiError, target::Target};
+use super::{
+    ApiState,
+    access::{May, Steer},
+    body,
+    error::ApiError,
+};
 use crate::{
-    event::{NewEvent, object, vocabulary},
+    event::{EventError, NewEvent, compact, object, vocabulary},
     hub::PublishError,
     orchestrator::{Command, Control, ControlError, Launch, Pace, Transcript},
     stream_key::{StreamKey, StreamKind},
@@ -22,11 +27,13 @@ const TRANSCRIPT_BYTES_MAX: usize = 1024 * 1024;
 const EVENT_OVERHEAD_BYTES: usize = 1024;
 
 pub(super) async fn launch(
-    Target(stream): Target,
+    may: May<Steer>,
     request: HttpRequest,
     payload: Payload,
     state: Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
+    may.count(&request, &state, |rates| &rates.publishes)?;
+    let stream = may.stream;
     let limits = body::Limits { array: TRANSCRIPT_BYTES_MAX, object: TRANSCRIPT_BYTES_MAX };
     let json = body::text(&request, payload, limits, &state).await?;
     let asked = if json.trim().is_empty() {
@@ -63,7 +70,7 @@ impl LaunchBody {
             None => Transcript::sample(kind)?,
             Some(json) => match serde_json::from_str::<String>(json.get()) {
                 Ok(markdown) => markdown.parse()?,
-                Err(_) => json.get().parse()?,
+                Err(_) => compact(json.get()).map_err(EventError::Json)?.parse()?,
             },
         };
         if transcript.longest_text() + EVENT_OVERHEAD_BYTES > event_bytes_max {
@@ -91,31 +98,37 @@ impl<'de> Deserialize<'de> for LaunchBody {
 }
 
 pub(super) async fn pause(
-    Target(stream): Target,
+    may: May<Steer>,
+    request: HttpRequest,
     state: Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
-    steer(&stream, Command::Pause, &state).await?;
+    may.count(&request, &state, |rates| &rates.publishes)?;
+    steer(&may.stream, Command::Pause, &state).await?;
     Ok(accepted("paused"))
 }
 
 pub(super) async fn resume(
-    Target(stream): Target,
+    may: May<Steer>,
+    request: HttpRequest,
     state: Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
-    steer(&stream, Command::Resume, &state).await?;
+    may.count(&request, &state, |rates| &rates.publishes)?;
+    steer(&may.stream, Command::Resume, &state).await?;
     Ok(accepted("resumed"))
 }
 
 /// Ends the performance. A stream whose performance has ended without it, as in a restart, is ended, too.
 pub(super) async fn stop(
-    Target(stream): Target,
+    may: May<Steer>,
+    request: HttpRequest,
     state: Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
-    match steer(&stream, Command::Stop, &state).await {
-        Err(ControlError::NotRunning) if state.hub.is_under_way(&stream).await? => {
-            let name = vocabulary(stream.kind()).final_name();
+    may.count(&request, &state, |rates| &rates.publishes)?;
+    match steer(&may.stream, Command::Stop, &state).await {
+        Err(ControlError::NotRunning) if state.hub.is_under_way(&may.stream).await? => {
+            let name = vocabulary(may.stream.kind()).final_name();
             let end = NewEvent::new(name, &serde_json::json!({ "reason": "stopped" }));
-            state.hub.publish(&stream, end.map_err(|_| ApiError::internal())?).await?;
+            state.hub.publish(&may.stream, end.map_err(|_| ApiError::internal())?).await?;
         }
         steered => steered?,
     }

@@ -4,13 +4,18 @@ use std::fmt;
 
 use actix_web::{
     HttpResponse, ResponseError,
-    http::{StatusCode, header},
+    http::{
+        StatusCode,
+        header::{self, HeaderName},
+    },
 };
 use serde::Serialize;
 
+use super::rate::TooOften;
 use crate::{
+    auth::Rejected,
     event::{EventError, JsonError},
-    hub::{BroadcastError, PublishError, SendToClientError},
+    hub::{BroadcastError, ConnectError, PublishError, SendToClientError},
     orchestrator::{ControlError, TranscriptError},
     store::StoreError,
     stream_key::InvalidStreamKey,
@@ -22,6 +27,8 @@ pub(super) struct ApiError {
     status: StatusCode,
     code: &'static str,
     message: String,
+    /// What the status calls for.
+    header: Option<(HeaderName, String)>,
 }
 
 #[derive(Serialize)]
@@ -37,7 +44,12 @@ struct BodyError<'a> {
 
 impl ApiError {
     fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into() }
+        Self { status, code, message: message.into(), header: None }
+    }
+
+    fn with_header(mut self, name: HeaderName, value: impl Into<String>) -> Self {
+        self.header = Some((name, value.into()));
+        self
     }
 
     pub(super) fn bad_request(code: &'static str, message: impl Into<String>) -> Self {
@@ -71,10 +83,41 @@ impl ApiError {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
     }
 
-    #[cfg(feature = "server")]
+    /// There is no token.
+    pub(super) fn unauthorized() -> Self {
+        let message = "this needs a token; see docs/security.md";
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
+            .with_header(header::WWW_AUTHENTICATE, "Bearer")
+    }
+
+    pub(super) fn two_tokens() -> Self {
+        let message = "Authorization must be sent once";
+        Self::bad_request("invalid_request", message)
+            .with_header(header::WWW_AUTHENTICATE, r#"Bearer error="invalid_request""#)
+    }
+
+    /// The same whether or not there is such a stream.
+    pub(super) fn forbidden() -> Self {
+        let message = "the token does not grant this";
+        Self::new(StatusCode::FORBIDDEN, "forbidden", message)
+            .with_header(header::WWW_AUTHENTICATE, r#"Bearer error="insufficient_scope""#)
+    }
+
     pub(super) fn foreign_origin() -> Self {
         let message = "pages of this origin may not change anything here; see --cors-origin";
         Self::new(StatusCode::FORBIDDEN, "foreign_origin", message)
+    }
+
+    #[cfg(feature = "server")]
+    pub(super) fn cors_refused() -> Self {
+        let message = "pages of this origin may not send this; see --cors-origin";
+        Self::new(StatusCode::FORBIDDEN, "cors_refused", message)
+    }
+
+    #[cfg(feature = "server")]
+    pub(super) fn foreign_host() -> Self {
+        let message = "without keys, this server answers to localhost only; see --open";
+        Self::new(StatusCode::FORBIDDEN, "foreign_host", message)
     }
 
     #[cfg(feature = "server")]
@@ -128,6 +171,9 @@ impl ResponseError for ApiError {
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             answer.insert_header((header::RETRY_AFTER, "1"));
         }
+        if let Some((name, value)) = &self.header {
+            answer.insert_header((name.clone(), value.as_str()));
+        }
         answer.json(self.body())
     }
 }
@@ -137,6 +183,28 @@ impl actix_web::Responder for ApiError {
 
     fn respond_to(self, _: &actix_web::HttpRequest) -> HttpResponse {
         self.error_response()
+    }
+}
+
+impl From<Rejected> for ApiError {
+    fn from(rejected: Rejected) -> Self {
+        let challenge = format!(r#"Bearer error="invalid_token", error_description="{rejected}""#);
+        Self::new(StatusCode::UNAUTHORIZED, "invalid_token", rejected.to_string())
+            .with_header(header::WWW_AUTHENTICATE, challenge)
+    }
+}
+
+impl From<TooOften> for ApiError {
+    fn from(TooOften { wait }: TooOften) -> Self {
+        let message = "too many requests in too short a time; see the Retry-After header";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message)
+            .with_header(header::RETRY_AFTER, (wait.as_secs() + 1).to_string())
+    }
+}
+
+impl From<ConnectError> for ApiError {
+    fn from(error: ConnectError) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", error.to_string())
     }
 }
 

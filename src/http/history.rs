@@ -6,9 +6,9 @@ use serde_json::value::RawValue;
 
 use super::{
     ApiState,
+    access::{May, Read},
     error::ApiError,
     query::{limit, query},
-    target::Target,
 };
 use crate::{event::EventId, store::PageLimits};
 
@@ -43,7 +43,7 @@ struct EventBody {
 }
 
 pub(super) async fn page(
-    Target(stream): Target,
+    May { stream, .. }: May<Read>,
     request: HttpRequest,
     state: Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {

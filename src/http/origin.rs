@@ -3,49 +3,87 @@
 //! CORS keeps a page from *reading* what another origin answers, but browsers send its plain POSTs all the
 //! same: without this, any page that is open on the machine could stop a debate.
 
+#[cfg(feature = "server")]
 use actix_web::{
-    Error, HttpRequest, ResponseError,
+    Error, ResponseError,
     body::{EitherBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
-    http::Method,
     middleware::Next,
     web::Data,
 };
+use actix_web::{HttpRequest, http::Method};
 
-use super::error::ApiError;
-
-/// Origins whose pages may publish, exactly as browsers send them.
-#[derive(Debug, Clone)]
-pub(crate) struct AllowedOrigins(pub(crate) Vec<String>);
+#[cfg(feature = "server")]
+use super::{ApiState, error::ApiError};
 
 /// A middleware that answers 403 to the pages of all others.
+#[cfg(feature = "server")]
 pub(crate) async fn refuse_foreign_pages(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<EitherBody<impl MessageBody>>, Error> {
-    let is_reading = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    if !is_reading && is_foreign(request.request()) {
+    let state = request.app_data::<Data<ApiState>>();
+    let origins = state.map_or(&[][..], |state| &state.origins);
+    if !is_reading(request.request()) && page(request.request(), origins) == Page::Foreign {
         let refusal = ApiError::foreign_origin().error_response();
         return Ok(request.into_response(refusal).map_into_right_body());
     }
     next.call(request).await.map(ServiceResponse::map_into_left_body)
 }
 
-fn is_foreign(request: &HttpRequest) -> bool {
+/// Whether the request changes nothing.
+pub(super) fn is_reading(request: &HttpRequest) -> bool {
+    matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+/// Whether the request says that a page of ours, or of one of these origins, has made it.
+pub(super) fn is_trusted(request: &HttpRequest, origins: &[String]) -> bool {
+    page(request, origins) == Page::Trusted
+}
+
+/// The host that the request names, with its port.
+pub(super) fn host(request: &HttpRequest) -> Option<&str> {
+    // HTTP/2 has it in the address.
+    let authority = request.uri().authority().map(|authority| authority.as_str());
+    authority.or_else(|| request.headers().get("host")?.to_str().ok())
+}
+
+/// The page that has made a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Page {
+    /// Of this server, or of an origin that was allowed.
+    Trusted,
+    /// Of another origin.
+    Foreign,
+    /// None that is known of: not a browser.
+    None,
+}
+
+fn page(request: &HttpRequest, origins: &[String]) -> Page {
     let text =
         |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap_or_default());
     // What a browser says of itself holds behind any proxy, whatever that makes of the host.
-    if text("sec-fetch-site") == Some("same-origin") {
-        return false;
+    let site = text("sec-fetch-site");
+    if site == Some("same-origin") {
+        return Page::Trusted;
     }
-    let Some(origin) = text("origin") else {
-        return text("sec-fetch-site") == Some("cross-site");
+    let Some(origin) = text("origin").or_else(|| text("referer").map(origin_of)) else {
+        return match site {
+            Some("cross-site" | "same-site") => Page::Foreign,
+            _ => Page::None,
+        };
     };
-    let host = origin.split_once("://").map(|(_, host)| host);
-    let is_own = host.is_some() && host == text("host");
-    let allowed = request.app_data::<Data<AllowedOrigins>>();
-    let is_allowed = allowed.is_some_and(|allowed| allowed.0.iter().any(|known| known == origin));
-    !is_own && !is_allowed
+    let page_host = origin.split_once("://").map(|(_, host)| host);
+    let is_own = page_host.is_some() && page_host == host(request);
+    let is_allowed = origins.iter().any(|known| known == origin);
+    if is_own || is_allowed { Page::Trusted } else { Page::Foreign }
+}
+
+/// The origin of an address.
+fn origin_of(address: &str) -> &str {
+    let host = address.find("://").map_or(0, |scheme| scheme + 3);
+    let end = address.get(host..).and_then(|rest| rest.find(['/', '?', '#']));
+    end.and_then(|end| address.get(..host + end)).unwrap_or(address)
 }
 
 #[cfg(test)]
@@ -56,27 +94,38 @@ mod tests {
 
     #[test]
     fn a_page_may_post_to_its_own_server_or_where_it_is_allowed_to() {
-        for (headers, foreign) in [
-            (&[][..], false),
-            (&[("origin", "http://127.0.0.1:3000")], false),
-            (&[("origin", "https://ok.example")], false),
-            (&[("origin", "https://ok.example.evil")], true),
-            (&[("origin", "http://127.0.0.1:3001")], true),
-            (&[("origin", "https://OK.example")], true),
-            (&[("origin", "null")], true),
-            (&[("origin", "")], true),
-            (&[("sec-fetch-site", "cross-site")], true),
-            (&[("sec-fetch-site", "same-origin")], false),
-            (&[("origin", "https://proxy.example"), ("sec-fetch-site", "same-origin")], false),
-            (&[("origin", "https://evil.example"), ("sec-fetch-site", "cross-site")], true),
+        let allowed = ["https://ok.example".to_owned()];
+        for (headers, expected) in [
+            (&[][..], Page::None),
+            (&[("origin", "http://127.0.0.1:3000")], Page::Trusted),
+            (&[("origin", "https://ok.example")], Page::Trusted),
+            (&[("origin", "https://ok.example.evil")], Page::Foreign),
+            (&[("origin", "http://127.0.0.1:3001")], Page::Foreign),
+            (&[("origin", "https://OK.example")], Page::Foreign),
+            (&[("origin", "null")], Page::Foreign),
+            (&[("origin", "")], Page::Foreign),
+            (&[("referer", "http://127.0.0.1:3000/a?b#c")], Page::Trusted),
+            (&[("referer", "https://ok.example")], Page::Trusted),
+            (&[("referer", "https://evil.example/https://ok.example")], Page::Foreign),
+            (&[("origin", "null"), ("referer", "https://ok.example/")], Page::Foreign),
+            (&[("sec-fetch-site", "cross-site")], Page::Foreign),
+            (&[("sec-fetch-site", "same-site")], Page::Foreign),
+            (&[("sec-fetch-site", "none")], Page::None),
+            (&[("sec-fetch-site", "same-origin")], Page::Trusted),
+            (
+                &[("origin", "https://proxy.example"), ("sec-fetch-site", "same-origin")],
+                Page::Trusted,
+            ),
+            (
+                &[("origin", "https://evil.example"), ("sec-fetch-site", "cross-site")],
+                Page::Foreign,
+            ),
         ] {
-            let mut request = TestRequest::post()
-                .insert_header(("host", "127.0.0.1:3000"))
-                .app_data(Data::new(AllowedOrigins(vec!["https://ok.example".into()])));
+            let mut request = TestRequest::post().insert_header(("host", "127.0.0.1:3000"));
             for header in headers {
                 request = request.insert_header(*header);
             }
-            assert_eq!(is_foreign(&request.to_http_request()), foreign, "{headers:?}");
+            assert_eq!(page(&request.to_http_request(), &allowed), expected, "{headers:?}");
         }
     }
 }

@@ -8,7 +8,12 @@ use actix_web::{
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{ApiState, body, error::ApiError, target::Target};
+use super::{
+    ApiState,
+    access::{May, Publish},
+    body,
+    error::ApiError,
+};
 use crate::{
     event::{EventId, IdempotencyKey, NewEvent},
     hub::{Broadcast, Hub, PublishError, Published, SendToClient},
@@ -26,11 +31,12 @@ struct PublishedBody {
 }
 
 pub(super) async fn publish(
-    Target(stream): Target,
+    may: May<Publish>,
     request: HttpRequest,
     payload: Payload,
     state: Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
+    may.count(&request, &state, |rates| &rates.publishes)?;
     body::require_json(&request)?;
     let limits = body::Limits {
         array: state.hub.config().publish_bytes_max() + OVERHEAD_BYTES,
@@ -42,7 +48,7 @@ pub(super) async fn publish(
     } else {
         vec![body::parse::<NewEvent>(&json, INVALID)?]
     };
-    let mut broadcast = Broadcast::new(stream, &events)?;
+    let mut broadcast = Broadcast::new(may.stream, &events)?;
     if let Some(key) = idempotency_key(request.headers())? {
         broadcast = broadcast.with_idempotency_key(key);
     }
@@ -64,12 +70,13 @@ async fn promptly(hub: Hub, broadcast: Broadcast) -> Result<Published, PublishEr
 }
 
 pub(super) async fn send_to_client(
-    Target(stream): Target,
+    may: May<Publish>,
     path: Path<(String, String)>,
     request: HttpRequest,
     payload: Payload,
     state: Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
+    may.count(&request, &state, |rates| &rates.publishes)?;
     body::require_json(&request)?;
     let client: Uuid = path
         .1
@@ -79,7 +86,7 @@ pub(super) async fn send_to_client(
     let limits = body::Limits { array: limit, object: limit };
     let json = body::text(&request, payload, limits, &state).await?;
     let event = body::parse::<NewEvent>(&json, INVALID)?;
-    state.hub.send_to_client(SendToClient::new(stream, client, event)?).await?;
+    state.hub.send_to_client(SendToClient::new(may.stream, client, event)?).await?;
     Ok(HttpResponse::Accepted().json(PublishedBody { ids: vec![None] }))
 }
 

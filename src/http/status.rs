@@ -7,17 +7,22 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ApiState,
+    access::{Caller, May, Read},
     error::ApiError,
     query::{limit, query},
-    target::{Mounted, Target},
+    target::Mounted,
 };
 use crate::{
+    auth::Action,
     event::EventId,
     hub::{SnapshotView, StreamDescription},
 };
 
 const LIMIT_DEFAULT: usize = 20;
 const LIMIT_MAX: usize = 100;
+
+/// How often a list looks for more streams that the caller may read.
+const LOOKS_MAX: usize = 20;
 
 /// How long the hub may take to answer before it counts as dead.
 const LIVE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -62,30 +67,51 @@ impl From<StreamDescription> for StreamBody {
     }
 }
 
+/// A page of the streams that the caller may read. To find few among many, it looks through a bounded number of
+/// them and may come back with fewer than were asked for, and with a `next` all the same.
 pub(super) async fn list(
     Mounted(kind): Mounted,
+    Caller(access): Caller,
     request: HttpRequest,
     state: Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
     let query = query::<ListQuery>(&request)?;
     let limit = limit(query.limit, LIMIT_DEFAULT, LIMIT_MAX)?;
-    let streams = state.hub.list(kind, query.before, limit).await?;
-    let is_full = streams.len() == limit;
-    let next = streams.last().and_then(|last| last.stored.as_ref()).map(|stored| stored.row);
-    let streams = streams.into_iter().map(StreamBody::from).collect();
-    Ok(HttpResponse::Ok().json(ListBody { streams, next: next.filter(|_| is_full) }))
+    if !access.allows_some(Action::Subscribe, kind) {
+        return Err(ApiError::forbidden());
+    }
+    let mut page = ListBody { streams: Vec::new(), next: query.before };
+    for _ in 0..LOOKS_MAX {
+        let wanted = limit - page.streams.len();
+        let streams = state.hub.list(kind, page.next, wanted).await?;
+        let is_full = streams.len() == wanted;
+        let last = streams.last().and_then(|last| last.stored.as_ref()).map(|stored| stored.row);
+        page.next = last.filter(|_| is_full);
+        let readable = streams.into_iter().filter(|s| access.allows(Action::Subscribe, &s.key));
+        page.streams.extend(readable.map(StreamBody::from));
+        if page.next.is_none() || page.streams.len() == limit {
+            break;
+        }
+    }
+    Ok(HttpResponse::Ok().json(page))
 }
 
 pub(super) async fn show(
-    Target(stream): Target,
+    May { stream, .. }: May<Read>,
     state: Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
     let stream = state.hub.describe(&stream).await?.ok_or_else(ApiError::no_such_stream)?;
     Ok(HttpResponse::Ok().json(StreamBody::from(stream)))
 }
 
-pub(super) async fn stats(state: Data<ApiState>) -> HttpResponse {
-    HttpResponse::Ok().json(state.hub.stats().await)
+pub(super) async fn stats(
+    Caller(access): Caller,
+    state: Data<ApiState>,
+) -> Result<HttpResponse, ApiError> {
+    if !access.allows_stats() {
+        return Err(ApiError::forbidden());
+    }
+    Ok(HttpResponse::Ok().json(state.hub.stats().await))
 }
 
 pub(super) async fn live(state: Data<ApiState>) -> HttpResponse {

@@ -13,29 +13,62 @@ use actix_web::{
 };
 use bytes::Bytes;
 
-use super::{ApiState, error::ApiError, target::Target};
+use super::{
+    ApiState,
+    access::{Follow, May},
+    error::ApiError,
+};
 use crate::sse::{Cursor, Frames};
 
 pub(super) async fn follow(
-    Target(stream): Target,
+    may: May<Follow>,
     request: HttpRequest,
     state: Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
-    let address = request.peer_addr().map(|peer| peer.ip());
-    match state.hub.subscribe(&stream, cursor(&request), address).await {
-        Ok(Some(body)) => Ok(event_stream(&request, body)),
-        Ok(None) => Ok(HttpResponse::NoContent().finish()),
-        Err(error) => {
-            let mut frames = Frames::default();
-            frames.retry(state.hub.config().jittered_retry());
-            let data = serde_json::json!({ "message": error.to_string() });
-            frames.event("busy", None, &data.to_string());
-            Ok(event_stream(&request, Bytes::from(frames)))
+    let address = match may.count(&request, &state, |rates| &rates.connects) {
+        Ok(address) => address,
+        Err(error) => return turn_away(&request, &state, "there are too many attempts", error),
+    };
+    match state.hub.subscribe(&may.stream, cursor(&request), address).await {
+        Ok(Some(mut body)) => {
+            if let Some(end) = may.access.expires_at() {
+                body.end_at(end);
+            }
+            Ok(event_stream(&request, body))
         }
+        Ok(None) => Ok(HttpResponse::NoContent().finish()),
+        Err(error) => turn_away(&request, &state, &error.to_string(), error),
     }
 }
 
-pub(super) async fn head(Target(_): Target, request: HttpRequest) -> HttpResponse {
+/// Makes an `EventSource` come back; whoever cannot be one is answered as usual.
+fn turn_away(
+    request: &HttpRequest,
+    state: &ApiState,
+    message: &str,
+    error: impl Into<ApiError>,
+) -> Result<HttpResponse, ApiError> {
+    if !takes_events(request) {
+        return Err(error.into());
+    }
+    let mut frames = Frames::default();
+    frames.retry(state.hub.config().jittered_retry());
+    let data = serde_json::json!({ "message": message });
+    frames.event("busy", None, &data.to_string());
+    Ok(event_stream(request, Bytes::from(frames)))
+}
+
+/// Whether the client may be an `EventSource`: it does not say that it wants something else.
+fn takes_events(request: &HttpRequest) -> bool {
+    let accepted =
+        request.headers().get(header::ACCEPT).and_then(|accepted| accepted.to_str().ok());
+    let is_event_stream = |accepted: &str| {
+        ["text/event-stream", "text/*", "*/*"].iter().any(|range| accepted.contains(range))
+    };
+    accepted.is_none_or(is_event_stream)
+}
+
+pub(super) async fn head(_: May<Follow>, request: HttpRequest) -> HttpResponse {
     event_stream(&request, Bytes::new())
 }
 

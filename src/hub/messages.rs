@@ -143,6 +143,8 @@ pub(crate) enum EndReason {
     Completed,
     /// It was old enough.
     AgeLimit,
+    /// The token that it was opened with has expired.
+    AuthExpired,
     /// The hub is shutting down.
     ShuttingDown,
     /// The stream's actor is gone, or its history could not be read.
@@ -157,6 +159,7 @@ impl EndReason {
             Self::ClosedByClient => "closed_by_client",
             Self::Completed => "completed",
             Self::AgeLimit => "age_limit",
+            Self::AuthExpired => "auth_expired",
             Self::ShuttingDown => "shutting_down",
             Self::Unavailable => "unavailable",
             Self::PollStorm => "poll_storm",

@@ -146,15 +146,22 @@ impl Actor for SubscriberActor {
 }
 
 impl SubscriberActor {
-    /// One timer serves both deadlines: an idle connection is to cost little.
+    /// One timer serves all deadlines: an idle connection is to cost little.
     fn arm_timer(&self, ctx: &mut SubscriberContext) {
         let deadline = self.next_heartbeat.min(self.expires_at);
+        let deadline = ctx.authorized_until().map_or(deadline, |end| deadline.min(end));
         let delay = deadline.saturating_duration_since(Instant::now());
         ctx.run_later(delay, |actor, ctx| actor.on_timer(ctx));
     }
 
     fn on_timer(&mut self, ctx: &mut SubscriberContext) {
         let now = Instant::now();
+        if ctx.authorized_until().is_some_and(|end| now >= end) {
+            let mut frames = Frames::default();
+            frames.event("auth_expired", None, r#"{"message":"the token has expired"}"#);
+            ctx.write(frames.into());
+            return self.end_to_reconnect(EndReason::AuthExpired, ctx);
+        }
         if now >= self.expires_at {
             return self.end_to_reconnect(EndReason::AgeLimit, ctx);
         }
@@ -276,6 +283,11 @@ impl SubscriberBody {
     /// Puts in what the stream says first.
     pub(crate) fn begin(&mut self, head: Chunk) {
         self.actor.ctx().put_head(head);
+    }
+
+    /// Ends the response at this moment, with the event that says that the client's token has expired.
+    pub fn end_at(&mut self, end: Instant) {
+        self.actor.ctx().set_authorized_until(end);
     }
 
     fn next(&mut self, cx: &mut task::Context<'_>) -> Poll<Option<Bytes>> {

@@ -109,6 +109,38 @@ async fn connections_end_between_54_and_66_minutes_each_at_its_own_time() {
 }
 
 #[actix_web::test]
+async fn a_connection_ends_with_its_token_and_says_so() {
+    let (hub, _folder) = hub(HubConfig::default());
+    tokio::time::pause();
+    for (lifetime, heartbeats) in [
+        (Duration::ZERO, 0),
+        (Duration::from_millis(1500), 0),
+        // It is due together with a heartbeat.
+        (Duration::from_secs(15), 0),
+        (30 * MINUTE + Duration::from_secs(1), 120),
+    ] {
+        let mut body = follow(&hub, "debate/d1").await;
+        let begun = Instant::now();
+        body.end_at(begun + lifetime);
+        let (text, is_ended) = read_until(&mut body, begun + 2 * HOUR).await;
+        assert!(is_ended, "{lifetime:?}");
+        let late = begun.elapsed() - lifetime;
+        assert!(late < Duration::from_millis(10), "{late:?} after {lifetime:?}");
+        let (_, rest) = text.split_once("event: snapshot\n").unwrap();
+        assert_eq!(rest.matches(":heartbeat\n\n").count(), heartbeats, "{lifetime:?}");
+        let (_, end) = rest.split_once("event: auth_expired\n").unwrap();
+        let (data, retry) = end.split_once("\n\n").unwrap();
+        assert_eq!(data, r#"data: {"message":"the token has expired"}"#);
+        assert!(retry.starts_with("retry: ") && retry.ends_with("\n\n"), "{retry:?}");
+    }
+    // The age limit comes first.
+    let mut body = follow(&hub, "debate/d1").await;
+    body.end_at(Instant::now() + 2 * HOUR);
+    let (text, is_ended) = read_until(&mut body, Instant::now() + 3 * HOUR).await;
+    assert!(is_ended && !text.contains("auth_expired"));
+}
+
+#[actix_web::test]
 async fn a_stream_that_nobody_needs_leaves_memory_and_comes_back_as_it_was() {
     let (hub, _folder) = hub(HubConfig::default());
     let stream = key("debate/d1");

@@ -27,6 +27,7 @@ mod overload;
 mod process;
 mod publish;
 mod restart;
+mod security;
 mod tokens;
 mod vocabulary;
 mod wire;

@@ -112,12 +112,12 @@ async fn a_signal_drains_publishes_and_streams_and_then_exits() {
         let (first_half, second_half) = body.split_at(body.len() / 2);
         let mut publisher = TcpStream::connect(address).await.unwrap();
         let head = format!(
-            "POST {STREAM}/events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{first_half}",
+            "POST {STREAM}/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{first_half}",
             body.len()
         );
         publisher.write_all(head.as_bytes()).await.unwrap();
         let mut idle = TcpStream::connect(address).await.unwrap();
-        idle.write_all(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        idle.write_all(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
         let mut buffer = [0; 1024];
         assert!(within("an answer", idle.read(&mut buffer)).await.unwrap() > 0);
 
@@ -204,7 +204,7 @@ async fn a_server_that_cannot_start_says_why_in_one_line() {
         ("127.0.0.1:0", &garbage, "cannot open the database"),
         ("203.0.113.7:0", &fresh, "cannot listen on 203.0.113.7"),
     ] {
-        let command = clearside(&["serve", "--listen", listen, "--database", database]);
+        let command = clearside(&["serve", "--open", "--listen", listen, "--database", database]);
         let output = run(command).await;
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{database}: {stderr}");

@@ -68,8 +68,9 @@ impl Process {
         let line = within("the first line", line).await.unwrap().unwrap();
         let address = line
             .trim()
-            .strip_prefix("listening on http://")
-            .and_then(|address| address.parse().ok())
+            .strip_prefix("listening on ")
+            .and_then(|url| url.split_once("://"))
+            .and_then(|(_, address)| address.parse().ok())
             .unwrap_or_else(|| panic!("{line:?}; {}", stderr.lock().unwrap()));
         Self { child, address, stderr, reader: Some(reader) }
     }
@@ -107,6 +108,15 @@ impl Process {
             reader.join().unwrap();
         }
         status
+    }
+
+    /// Ends the process and answers everything that it has logged.
+    pub(crate) fn end_and_read_log(&mut self) -> String {
+        self.kill();
+        if let Some(reader) = self.reader.take() {
+            reader.join().unwrap();
+        }
+        self.stderr()
     }
 
     pub(crate) fn stderr(&self) -> String {

@@ -28,6 +28,8 @@ pub(crate) struct Settings {
     pub(crate) hub: HubConfig,
     pub(crate) body_timeout: Option<Duration>,
     pub(crate) folder: Arc<TempDir>,
+    /// What an application adds to the routes.
+    pub(crate) api: Box<dyn FnOnce(Api) -> Api + Send>,
 }
 
 impl TestServer {
@@ -40,6 +42,7 @@ impl TestServer {
             hub: HubConfig::default(),
             body_timeout: None,
             folder: Arc::new(tempfile::tempdir().unwrap()),
+            api: Box::new(|api| api),
         };
         change(&mut settings);
         let (started, start) = oneshot::channel();
@@ -131,7 +134,7 @@ async fn serve(settings: Settings, started: oneshot::Sender<Started>) {
     let arbiter = actix::Arbiter::current();
     let hub = Hub::start_with_clock(&arbiter, store, settings.hub, Clock::stopped_at(NOW_MS));
     let players = Players::new(hub.registry().clone().recipient()).start();
-    let mut api = Api::new(hub.clone()).with_players(players);
+    let mut api = (settings.api)(Api::new(hub.clone()).with_players(players));
     if let Some(timeout) = settings.body_timeout {
         api = api.with_body_timeout(timeout);
     }

@@ -8,6 +8,7 @@ use actix::{
     dev::{AsyncContextParts, ContextParts, Envelope, Mailbox, ToEnvelope},
 };
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use super::SubscriberActor;
 use crate::hub::{delivery::Chunk, messages::EndReason};
@@ -19,13 +20,22 @@ pub(crate) struct SubscriberContext {
     front: Option<Bytes>,
     outbox: VecDeque<Bytes>,
     head: Option<Chunk>,
+    /// When the client's token expires.
+    authorized_until: Option<Instant>,
     ended: Option<EndReason>,
 }
 
 impl SubscriberContext {
     pub(super) fn new(mailbox: &Mailbox<SubscriberActor>) -> Self {
         let parts = ContextParts::new(mailbox.sender_producer());
-        Self { parts, front: None, outbox: VecDeque::new(), head: None, ended: None }
+        Self {
+            parts,
+            front: None,
+            outbox: VecDeque::new(),
+            head: None,
+            authorized_until: None,
+            ended: None,
+        }
     }
 
     /// Appends to the response; nothing more after its end.
@@ -66,6 +76,14 @@ impl SubscriberContext {
     /// Whether anyone is left who could send to the actor.
     pub(super) fn is_reachable(&self) -> bool {
         self.parts.connected()
+    }
+
+    pub(super) const fn set_authorized_until(&mut self, end: Instant) {
+        self.authorized_until = Some(end);
+    }
+
+    pub(super) const fn authorized_until(&self) -> Option<Instant> {
+        self.authorized_until
     }
 
     pub(super) fn put_head(&mut self, head: Chunk) {

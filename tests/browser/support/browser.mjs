@@ -22,7 +22,7 @@ function executable() {
   return found;
 }
 
-export const launchBrowser = () => chromium.launch({ executablePath: executable(), args: FLAGS });
+export const launchBrowser = (...flags) => chromium.launch({ executablePath: executable(), args: [...FLAGS, ...flags] });
 
 /**
  * Runs code as the browser's console does: at the top level of the page, in one scope with what ran before.

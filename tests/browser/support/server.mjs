@@ -11,7 +11,7 @@ import { until } from './until.mjs';
 
 const ROOT = path.resolve(import.meta.dirname, '../../..');
 const TARGET = process.env.CARGO_TARGET_DIR ?? path.join(ROOT, 'target');
-const BINARY = process.env.CLEARSIDE_BIN ?? path.join(TARGET, 'debug', 'clearside-sse');
+export const BINARY = process.env.CLEARSIDE_BIN ?? path.join(TARGET, 'debug', 'clearside-sse');
 
 export const PATHS = { debate: '/api/debates', conversation: '/api/conversations/sessions' };
 

@@ -1,0 +1,63 @@
+//! The names by which a server without keys may be called.
+//!
+//! A page's own name may be made to lead to this machine (DNS rebinding). To its browser the server is then of the
+//! page's origin, and nothing but the name in `Host` tells that it is not.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use actix_web::{
+    Error, ResponseError,
+    body::{EitherBody, MessageBody},
+    dev::{ServiceRequest, ServiceResponse},
+    middleware::Next,
+};
+
+use super::{error::ApiError, origin::host};
+
+/// A middleware that answers 403 to whoever calls the server by a name that is not this machine's own.
+pub(crate) async fn refuse_foreign_hosts(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<EitherBody<impl MessageBody>>, Error> {
+    // Browsers always name one.
+    if host(request.request()).is_some_and(|host| !is_loopback(host)) {
+        let refusal = ApiError::foreign_host().error_response();
+        return Ok(request.into_response(refusal).map_into_right_body());
+    }
+    next.call(request).await.map(ServiceResponse::map_into_left_body)
+}
+
+fn is_loopback(host: &str) -> bool {
+    if let Some((address, _)) = host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        return address.parse::<Ipv6Addr>().is_ok_and(|address| address.is_loopback());
+    }
+    let name = host.split_once(':').map_or(host, |(name, _)| name);
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_machine_s_own_names_are_loopback() {
+        for (host, expected) in [
+            ("localhost", true),
+            ("LOCALHOST:3000", true),
+            ("127.0.0.1:3000", true),
+            ("127.8.9.1", true),
+            ("[::1]:3000", true),
+            ("[::1]", true),
+            ("127.0.0.1.evil.example", false),
+            ("localhost.evil.example:3000", false),
+            ("evil.example", false),
+            ("192.168.0.1", false),
+            ("0.0.0.0:3000", false),
+            ("[::2]:3000", false),
+            ("", false),
+        ] {
+            assert_eq!(is_loopback(host), expected, "{host}");
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! Tickets: what stands in the URL of an `EventSource` that can send neither a header nor a cookie.
+
+use actix_web::{HttpResponse, web::Data};
+use serde::Serialize;
+
+use super::{
+    ApiState,
+    access::{May, Read},
+    error::ApiError,
+};
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TicketBody {
+    ticket: String,
+    /// How long it is good for.
+    expires_in_ms: u128,
+}
+
+pub(super) async fn issue(may: May<Read>, state: Data<ApiState>) -> Result<HttpResponse, ApiError> {
+    let guard = state.guard.as_ref();
+    let ticket = guard.and_then(|guard| guard.authority.issue_ticket(&may.stream, &may.access));
+    let none = || ApiError::not_found("nobody needs a ticket here");
+    let ticket = ticket.ok_or_else(none)?;
+    let body = TicketBody { ticket: ticket.text, expires_in_ms: ticket.lifetime.as_millis() };
+    Ok(HttpResponse::Created().json(body))
+}

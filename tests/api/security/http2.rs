@@ -1,0 +1,352 @@
+//! TLS and HTTP/2: many streams over one connection, and nobody who is gone is kept for long.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use bytes::Bytes;
+use h2::{RecvStream, client::SendRequest};
+use rcgen::CertifiedKey;
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, ServerName},
+};
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::TcpStream,
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+use super::{Guarded, file};
+use crate::helpers::{Process, clearside, eventually, exchange, note, run, within};
+
+const FOLLOW: &str = "/api/debates/d1/stream";
+
+/// A server with a certificate of its own.
+struct Secure {
+    server: Process,
+    folder: TempDir,
+}
+
+fn certificate() -> CertifiedKey<rcgen::KeyPair> {
+    rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap()
+}
+
+impl Secure {
+    async fn start(certificate: &CertifiedKey<rcgen::KeyPair>, args: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let cert = file(&folder, "cert.pem", &certificate.cert.pem());
+        let key = file(&folder, "key.pem", &certificate.signing_key.serialize_pem());
+        let tls = ["--tls-cert", cert.to_str().unwrap(), "--tls-key", key.to_str().unwrap()];
+        let server = Process::serve(folder.path(), 0, &[&tls[..], args].concat()).await;
+        Self { server, folder }
+    }
+
+    async fn connect(
+        &self,
+        trusted: &CertificateDer<'static>,
+        protocol: &[u8],
+    ) -> std::io::Result<TlsStream<TcpStream>> {
+        self.connect_by(self.server.address, trusted, protocol).await
+    }
+
+    /// Connects by way of another address.
+    async fn connect_by(
+        &self,
+        address: SocketAddr,
+        trusted: &CertificateDer<'static>,
+        protocol: &[u8],
+    ) -> std::io::Result<TlsStream<TcpStream>> {
+        let mut roots = RootCertStore::empty();
+        roots.add(trusted.clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![protocol.to_vec()];
+        let tcp = TcpStream::connect(address).await?;
+        let name = ServerName::try_from("localhost").unwrap();
+        TlsConnector::from(Arc::new(config)).connect(name, tcp).await
+    }
+}
+
+/// Speaks HTTP/2 over this connection, which goes on until all that use it are dropped.
+async fn http2(io: impl AsyncRead + AsyncWrite + Unpin + 'static) -> SendRequest<Bytes> {
+    let (sender, connection) = within("HTTP/2", h2::client::handshake(io)).await.unwrap();
+    actix_web::rt::spawn(async move {
+        let _ = connection.await;
+    });
+    sender
+}
+
+async fn ask(
+    sender: &SendRequest<Bytes>,
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    body: Option<String>,
+) -> (u16, RecvStream) {
+    let mut sender = within("room for a stream", sender.clone().ready()).await.unwrap();
+    let request = new_request(method, &format!("https://localhost:{}{path}", address.port()));
+    let (answer, mut stream) = sender.send_request(request, body.is_none()).unwrap();
+    if let Some(body) = body {
+        stream.send_data(body.into(), true).unwrap();
+    }
+    let answer = within(path, answer).await.unwrap();
+    (answer.status().as_u16(), answer.into_body())
+}
+
+fn new_request(method: &str, uri: &str) -> http::Request<()> {
+    let request = http::Request::builder().version(http::Version::HTTP_2);
+    request.method(method).uri(uri).header("content-type", "application/json").body(()).unwrap()
+}
+
+/// Reads until this has come.
+async fn until(stream: &mut RecvStream, text: &str) {
+    let mut read = String::new();
+    within(text, async {
+        while !read.contains(text) {
+            let bytes = stream.data().await.expect("it goes on").unwrap();
+            let _ = stream.flow_control().release_capacity(bytes.len());
+            read.push_str(std::str::from_utf8(&bytes).unwrap());
+        }
+    })
+    .await;
+}
+
+async fn clients(sender: &SendRequest<Bytes>, address: SocketAddr) -> u64 {
+    let (status, mut body) = ask(sender, address, "GET", "/api/stats", None).await;
+    assert_eq!(status, 200);
+    let body = within("stats", body.data()).await.unwrap().unwrap();
+    let stats: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    stats["debates"]["clients"].as_u64().unwrap()
+}
+
+async fn follow_many_and_leave(
+    sender: SendRequest<Bytes>,
+    other: SendRequest<Bytes>,
+    address: SocketAddr,
+) {
+    let mut streams = Vec::new();
+    for _ in 0..20 {
+        let (status, mut stream) = ask(&sender, address, "GET", FOLLOW, None).await;
+        assert_eq!(status, 200);
+        until(&mut stream, "event: snapshot").await;
+        streams.push(stream);
+    }
+    let published =
+        ask(&other, address, "POST", "/api/debates/d1/events", Some(note(1).to_string())).await;
+    assert_eq!(published.0, 201);
+    for stream in &mut streams {
+        until(stream, "event: note").await;
+    }
+    // One stream is closed (RST_STREAM), as by `EventSource.close()`; then all of them are gone.
+    drop(streams.pop());
+    eventually("the heartbeat that finds it closed", async || clients(&other, address).await == 19)
+        .await;
+    drop((streams, sender));
+    eventually("the heartbeat that finds them gone", async || clients(&other, address).await == 0)
+        .await;
+}
+
+#[actix_web::test]
+async fn one_connection_carries_more_streams_than_a_browser_has_connections() {
+    let certificate = certificate();
+    let secure = Secure::start(&certificate, &["--heartbeat", "1s"]).await;
+    let trusted = certificate.cert.der();
+    let [sender, other] = [
+        secure.connect(trusted, b"h2").await.unwrap(),
+        secure.connect(trusted, b"h2").await.unwrap(),
+    ];
+    assert_eq!(sender.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    follow_many_and_leave(http2(sender).await, http2(other).await, secure.server.address).await;
+}
+
+#[actix_web::test]
+async fn without_tls_http2_is_spoken_only_if_it_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::serve(folder.path(), 0, &["--h2c", "--heartbeat", "1s"]).await;
+    let connect = async || http2(TcpStream::connect(server.address).await.unwrap()).await;
+    follow_many_and_leave(connect().await, connect().await, server.address).await;
+    let http1 = crate::helpers::get(server.address, "/api/stats").await;
+    assert_eq!((http1.status(), http1.head.version.as_str()), (200, "HTTP/1.1"));
+
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::serve(folder.path(), 0, &[]).await;
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    assert_ne!(
+        exchange(server.address, preface).await.map(|answer| answer.status()).ok(),
+        Some(200)
+    );
+}
+
+/// A cable to this server that holds everything back once it is told to, and closes nothing.
+async fn cable(server: SocketAddr) -> (SocketAddr, tokio::sync::watch::Sender<bool>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (cut, mut is_cut) = tokio::sync::watch::channel(false);
+    actix_web::rt::spawn(async move {
+        let (mut near, _) = listener.accept().await.unwrap();
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        let mut far = socket.connect(server).await.unwrap();
+        tokio::select! {
+            _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+            _ = is_cut.wait_for(|cut| *cut) => {}
+        }
+        std::future::pending::<()>().await;
+        drop((near, far));
+    });
+    (address, cut)
+}
+
+#[actix_web::test]
+async fn a_follower_that_is_dead_without_a_word_is_found_out() {
+    let settings = ["--heartbeat", "1s", "--stall", "2s"];
+    let certificate = certificate();
+    let secure = Secure::start(&certificate, &settings).await;
+    let (through, cut) = cable(secure.server.address).await;
+    let trusted = certificate.cert.der();
+    let sender = http2(secure.connect_by(through, trusted, b"h2").await.unwrap()).await;
+    let other = http2(secure.connect(trusted, b"h2").await.unwrap()).await;
+    is_found_out(sender, other, secure.server.address, &cut).await;
+
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::serve(folder.path(), 0, &[&settings[..], &["--h2c"]].concat()).await;
+    let (through, cut) = cable(server.address).await;
+    let sender = http2(TcpStream::connect(through).await.unwrap()).await;
+    let other = http2(TcpStream::connect(server.address).await.unwrap()).await;
+    is_found_out(sender, other, server.address, &cut).await;
+}
+
+async fn is_found_out(
+    sender: SendRequest<Bytes>,
+    other: SendRequest<Bytes>,
+    address: SocketAddr,
+    cut: &tokio::sync::watch::Sender<bool>,
+) {
+    let (_, mut stream) = ask(&sender, address, "GET", FOLLOW, None).await;
+    until(&mut stream, "event: snapshot").await;
+    assert_eq!(clients(&other, address).await, 1);
+    cut.send(true).unwrap();
+    // What is written fills the buffers of the two kernels, and then nothing is taken any more.
+    eventually("that it is found out", async || {
+        let large = json!({ "type": "note", "data": "x".repeat(60_000) }).to_string();
+        let _ = ask(&other, address, "POST", "/api/debates/d1/events", Some(large)).await;
+        clients(&other, address).await == 0
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn http1_works_over_tls_and_the_limits_hold_there_too() {
+    let certificate = certificate();
+    let secure = Secure::start(&certificate, &[]).await;
+    let mut tls = secure.connect(certificate.cert.der(), b"http/1.1").await.unwrap();
+    let long = "x".repeat(9_000);
+    let request = format!(
+        "GET /api/stats HTTP/1.1\r\nHost: localhost\r\nCookie: {long}\r\nConnection: close\r\n\r\n"
+    );
+    tls.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    let _ = within("the answer", tls.read_to_end(&mut answer)).await;
+    let answer = String::from_utf8(answer).unwrap();
+    assert!(
+        answer.starts_with("HTTP/1.1 431 ") && answer.contains("headers_too_large"),
+        "{answer}"
+    );
+
+    // Over HTTP/2 as well; and a name that is not this machine's own is refused there, too.
+    let sender = http2(secure.connect(certificate.cert.der(), b"h2").await.unwrap()).await;
+    let mut ready = sender.clone().ready().await.unwrap();
+    let mut request = new_request("GET", "https://localhost/api/stats");
+    request.headers_mut().insert("cookie", long.parse().unwrap());
+    let (answer, _) = ready.send_request(request, true).unwrap();
+    assert_eq!(within("the answer", answer).await.unwrap().status().as_u16(), 431);
+    let mut ready = sender.clone().ready().await.unwrap();
+    let (answer, _) =
+        ready.send_request(new_request("GET", "https://evil.example/api/stats"), true).unwrap();
+    assert_eq!(within("the answer", answer).await.unwrap().status().as_u16(), 403);
+}
+
+#[actix_web::test]
+async fn a_certificate_is_renewed_without_a_restart() {
+    let (old, new) = (certificate(), certificate());
+    let secure = Secure::start(&old, &[]).await;
+    let open = http2(secure.connect(old.cert.der(), b"h2").await.unwrap()).await;
+    assert!(secure.connect(new.cert.der(), b"h2").await.is_err(), "not yet");
+    // The one without the other does not fit, and changes nothing.
+    file(&secure.folder, "cert.pem", &new.cert.pem());
+    eventually("that they do not fit", async || {
+        secure.server.stderr().contains("--tls-cert: cannot")
+    })
+    .await;
+    assert!(secure.connect(old.cert.der(), b"h2").await.is_ok());
+    file(&secure.folder, "key.pem", &new.signing_key.serialize_pem());
+    eventually("the new one", async || secure.connect(new.cert.der(), b"h2").await.is_ok()).await;
+    let (status, _) = ask(&open, secure.server.address, "GET", "/health/live", None).await;
+    assert_eq!(status, 200, "an open connection goes on");
+    assert!(!secure.server.stderr().contains("PRIVATE"));
+}
+
+#[actix_web::test]
+async fn certificates_that_cannot_be_used_keep_the_server_from_starting() {
+    let (one, other) = (certificate(), certificate());
+    let folder = tempfile::tempdir().unwrap();
+    let good = file(&folder, "cert.pem", &one.cert.pem());
+    let key = file(&folder, "key.pem", &one.signing_key.serialize_pem());
+    let wrong = file(&folder, "other.pem", &other.signing_key.serialize_pem());
+    let none = file(&folder, "none.pem", "hello");
+    let missing = folder.path().join("missing");
+    let database = format!("sqlite://{}", folder.path().join("d.db").display());
+    for (cert, key, setting) in [
+        (&good, &wrong, "--tls-key"),
+        (&none, &key, "--tls-cert"),
+        (&good, &none, "--tls-key"),
+        (&missing, &key, "--tls-cert"),
+    ] {
+        let args = [
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--database",
+            &database,
+            "--tls-cert",
+            cert.to_str().unwrap(),
+            "--tls-key",
+            key.to_str().unwrap(),
+        ];
+        let output = run(clearside(&args)).await;
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(error.contains(setting) && !error.contains("PRIVATE"), "{error}");
+    }
+}
+
+#[actix_web::test]
+async fn tokens_work_over_http2_as_they_do_over_http1() {
+    let server = Guarded::start(&["--h2c"]).await;
+    let address = server.server.address;
+    let sender = http2(TcpStream::connect(address).await.unwrap()).await;
+    let (status, _) = ask(&sender, address, "GET", "/api/stats", None).await;
+    assert_eq!(status, 401);
+    for (header, value, expected) in [
+        ("authorization", format!("Bearer {}", server.token(&json!({ "stats": true }))), 200),
+        ("cookie", format!("clearside_token={}", server.token(&json!({ "stats": true }))), 200),
+        ("authorization", "Bearer x".to_owned(), 401),
+    ] {
+        let mut ready = sender.clone().ready().await.unwrap();
+        let mut request = new_request("GET", "https://localhost/api/stats");
+        request.headers_mut().insert(header, value.parse().unwrap());
+        let (answer, _) = ready.send_request(request, true).unwrap();
+        assert_eq!(within("the answer", answer).await.unwrap().status().as_u16(), expected);
+    }
+    let token = server.token(&json!({ "subscribe": ["*"] }));
+    let ticket = server.ticket("/api/debates/d1", &token).await;
+    let (status, mut stream) =
+        ask(&sender, address, "GET", &format!("{FOLLOW}?ticket={ticket}"), None).await;
+    assert_eq!(status, 200);
+    until(&mut stream, "event: snapshot").await;
+}
