@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 success, 1 failure, 2 usage.
 
+mod bench;
 mod client;
 mod play;
 mod publish;
@@ -44,6 +45,8 @@ enum Command {
     Watch(watch::WatchArgs),
     /// Publish events on a stream
     Publish(publish::PublishArgs),
+    /// Measure a running server: how many clients and events it takes, and how fast
+    Bench(bench::BenchArgs),
 }
 
 /// Runs the command line of this process.
@@ -52,7 +55,9 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let default_filter = match cli.command {
         Command::Serve(_) | Command::Demo(_) => logging::SERVER_FILTER,
-        Command::Play(_) | Command::Watch(_) | Command::Publish(_) => logging::CLIENT_FILTER,
+        Command::Play(_) | Command::Watch(_) | Command::Publish(_) | Command::Bench(_) => {
+            logging::CLIENT_FILTER
+        }
     };
     logging::init(&cli.log, default_filter);
     match run(cli.command) {
@@ -73,6 +78,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             Command::Play(args) => play::play(args).await,
             Command::Watch(args) => watch::watch(args).await,
             Command::Publish(args) => publish::publish(args).await,
+            Command::Bench(args) => bench::bench(args).await,
         }
     })
 }
