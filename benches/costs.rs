@@ -103,8 +103,7 @@ fn fan_out(criterion: &mut Criterion) {
                     let now = left.min(DELIVERIES);
                     left -= now;
                     took += system.block_on(publish_all(&hub, &vec![event.clone(); now as usize]));
-                    let read =
-                        bodies.iter_mut().map(|body| read_what_is_there(body)).sum::<usize>();
+                    let read = bodies.iter_mut().map(read_what_is_there).sum::<usize>();
                     assert!(read >= subscribers * now as usize * 200, "everyone gets everything");
                 }
                 took

@@ -22,6 +22,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use futures_util::{StreamExt, TryStreamExt, stream as futures};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use tokio::sync::Notify;
 
 use self::{
     follower::{Follower, SharedLedger, Target},
@@ -75,8 +76,8 @@ pub(super) struct BenchArgs {
 }
 
 fn number_up_to<const MAX: u32>(text: &str) -> Result<f64, String> {
-    let number = text.parse().ok().filter(|number| *number > 0.0 && *number <= f64::from(MAX));
-    number.ok_or_else(|| format!("must be a number above 0 and up to {MAX}"))
+    let number = text.parse().ok().filter(|number| (0.001..=f64::from(MAX)).contains(number));
+    number.ok_or_else(|| format!("must be a number from 0.001 to {MAX}"))
 }
 
 impl BenchArgs {
@@ -94,7 +95,14 @@ pub(super) async fn bench(args: BenchArgs) -> anyhow::Result<()> {
         clap::Error::raw(clap::error::ErrorKind::ValueValidation, message).exit();
     }
     raise_descriptor_limit(plan.clients)?;
-    let mut stop = std::pin::pin!(stop_signal()?);
+    let stopped = Rc::new(Notify::new());
+    actix_web::rt::spawn({
+        let (stop, stopped) = (stop_signal()?, Rc::clone(&stopped));
+        async move {
+            stop.await;
+            stopped.notify_one();
+        }
+    });
     let run = Rc::new(Run::new()?);
     let publisher = Publisher {
         client: ApiClient::new(&args.server),
@@ -107,7 +115,7 @@ pub(super) async fn bench(args: BenchArgs) -> anyhow::Result<()> {
     let target = Target::find(&args.server).await?;
     let ledgers = tokio::select! {
         ledgers = connect(plan, &target, &publisher) => ledgers?,
-        () = &mut stop => bail!("broken off while it connected"),
+        () = stopped.notified() => bail!("broken off while it connected"),
     };
 
     let is_broken_off = Cell::new(false);
@@ -116,7 +124,7 @@ pub(super) async fn bench(args: BenchArgs) -> anyhow::Result<()> {
     let end = async {
         tokio::select! {
             () = tokio::time::sleep(Duration::from_secs_f64(plan.seconds)) => {}
-            () = &mut stop => is_broken_off.set(true),
+            () = stopped.notified() => is_broken_off.set(true),
         }
     };
     let under_way = publisher.publish(plan.turn, end).await;

@@ -62,7 +62,8 @@ impl LyingProxy {
 
     async fn pass_on(&self, mut client: TcpStream) -> io::Result<()> {
         let mut request = Vec::new();
-        while !request.ends_with(b"\r\n\r\n") {
+        // A body may have come with its head.
+        while !request.windows(4).any(|four| four == b"\r\n\r\n") {
             if client.read_buf(&mut request).await? == 0 {
                 return Ok(());
             }

@@ -52,28 +52,22 @@ impl Publisher {
     pub(super) async fn publish(&self, turn: Turn, end: impl Future<Output = ()>) -> JoinSet<()> {
         let mut end = std::pin::pin!(end);
         let mut under_way = JoinSet::new();
-        let started = Instant::now();
-        let mut streams = self.streams.iter().cycle();
-        let mut number = 0_u32;
-        while let Some(stream) = streams.next() {
-            let due = match turn {
-                Turn::Rate(rate) => started + Duration::from_secs_f64(f64::from(number) / rate),
-                Turn::InFlight(_) => started,
-            };
+        let mut due = Instant::now();
+        for stream in self.streams.iter().cycle() {
             tokio::select! {
                 biased;
                 () = &mut end => break,
                 () = wait_for_turn(turn, due, &mut under_way) => {}
             }
-            if let Turn::Rate(_) = turn {
+            if let Turn::Rate(rate) = turn {
                 self.run.lag.record(due.elapsed());
+                due += Duration::from_secs_f64(1.0 / rate);
             }
             let waits_for_clients = matches!(turn, Turn::InFlight(_));
             let (publisher, stream) = (self.clone(), Rc::clone(stream));
             under_way.spawn_local(async move {
                 publisher.publish_one(&stream, waits_for_clients).await
             });
-            number += 1;
         }
         under_way
     }

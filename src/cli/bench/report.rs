@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Instant};
 
-use indicatif::HumanCount;
+use indicatif::{HumanCount, HumanFloatCount};
 use serde::Serialize;
 
 use super::{
@@ -143,7 +143,7 @@ impl fmt::Display for Report {
         row("out of order", count(counts.out_of_order))?;
         row("altered", count(counts.altered))?;
         row("connections lost", count(counts.connections_lost))?;
-        row("deliveries/s", format!("{:.0}", self.deliveries_per_second))?;
+        row("deliveries/s", format!("{:.0}", HumanFloatCount(self.deliveries_per_second)))?;
         row("seconds", format!("{:.2}", self.took_seconds))?;
         row("this client busy", format!("{:.0} %", self.busy * 100.0))?;
         writeln!(f)?;

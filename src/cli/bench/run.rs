@@ -114,11 +114,12 @@ impl Run {
 
     /// Waits for what is still on its way, for as long as anything arrives.
     pub(super) async fn settle(&self, expected: impl Fn() -> u64) {
-        while self.under_way.get() > 0 || self.received.get() < expected() {
-            if self.last_sign.get().elapsed() > QUIET {
+        loop {
+            tokio::time::sleep(SETTLE_CHECK).await;
+            let is_settled = self.under_way.get() == 0 && self.received.get() >= expected();
+            if is_settled || self.last_sign.get().elapsed() > QUIET {
                 return;
             }
-            tokio::time::sleep(SETTLE_CHECK).await;
         }
     }
 }

@@ -48,6 +48,9 @@ pub(super) enum WireError {
     Malformed,
 }
 
+/// The next piece of the body, which may be empty, and what follows it.
+type Step<'a> = (&'a [u8], &'a [u8]);
+
 impl Wire {
     /// The response has ended, and not only broken off.
     pub(super) const fn has_ended(&self) -> bool {
@@ -76,8 +79,8 @@ impl Wire {
         Ok(())
     }
 
-    /// The next piece of the body, which may be empty, and what follows it. None: more is needed.
-    fn next<'a>(&mut self, bytes: &'a [u8]) -> Result<Option<(&'a [u8], &'a [u8])>, WireError> {
+    /// None: more is needed.
+    fn next<'a>(&mut self, bytes: &'a [u8]) -> Result<Option<Step<'a>>, WireError> {
         if bytes.is_empty() {
             return Ok(None);
         }
@@ -181,10 +184,16 @@ mod tests {
 
     #[test]
     fn every_frame_is_seen_once_wherever_the_network_splits_it() {
-        let whole = format!(
-            "{HEAD}a\r\nretry: 5\n\n\r\n1B\r\nevent: note\nid: a-1\ndata: 1\n\r\nC\r\n\n:heartbeat\n\r\n\
-             14\r\n\nevent: bench\ndata: {{\r\n3\r\n}}\n\n\r\n0\r\n\r\n"
-        );
+        let chunks = [
+            "retry: 5\n\n",
+            "event: note\nid: a-1\ndata: 1\n",
+            "\n:heartbeat\n",
+            "\nevent: bench\ndata: {",
+            "}\n\n",
+            "",
+        ];
+        let chunks = chunks.map(|chunk| format!("{:X}\r\n{chunk}\r\n", chunk.len()));
+        let whole = [HEAD, &chunks.concat()].concat();
         for first in 0..=whole.len() {
             for second in [first, first.midpoint(whole.len()), whole.len()] {
                 let mut wire = Wire::default();
