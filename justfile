@@ -37,6 +37,10 @@ lint:
     cargo clippy --all-targets -- -D warnings
     cargo clippy --no-default-features --lib -- -D warnings
 
+# Measure the parts by themselves: encoding, fan-out, replay, group commit
+bench *arguments:
+    cargo bench -- {{arguments}}
+
 # Build the documentation and open it
 doc:
     cargo doc --no-deps --open

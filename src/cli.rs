@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 success, 1 failure, 2 usage.
 
+mod bench;
 mod client;
 mod play;
 mod publish;
@@ -49,6 +50,8 @@ enum Command {
     /// Make and check tokens
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// Measure a running server: how many clients and events it takes, and how fast
+    Bench(bench::BenchArgs),
 }
 
 /// Runs the command line of this process.
@@ -57,9 +60,11 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let default_filter = match cli.command {
         Command::Serve(_) | Command::Demo(_) => logging::SERVER_FILTER,
-        Command::Play(_) | Command::Watch(_) | Command::Publish(_) | Command::Token(_) => {
-            logging::CLIENT_FILTER
-        }
+        Command::Play(_)
+        | Command::Watch(_)
+        | Command::Publish(_)
+        | Command::Bench(_)
+        | Command::Token(_) => logging::CLIENT_FILTER,
     };
     logging::init(&cli.log, default_filter);
     match run(cli.command) {
@@ -81,6 +86,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             Command::Watch(args) => watch::watch(args).await,
             Command::Publish(args) => publish::publish(args).await,
             Command::Token(command) => token::token(command),
+            Command::Bench(args) => bench::bench(args).await,
         }
     })
 }

@@ -71,6 +71,24 @@ pub use crate::{
     stream_key::{InvalidStreamKey, StreamId, StreamKey, StreamKind},
 };
 
+/// What `benches/` measure and an application has no use for.
+#[doc(hidden)]
+pub mod bench_support {
+    use bytes::Bytes;
+
+    use crate::{Event, EventId, sse::Frames};
+
+    /// Encodes events as they go over the wire.
+    #[must_use]
+    pub fn encode(events: &[(&Event, Option<EventId>)]) -> Bytes {
+        let mut frames = Frames::default();
+        for (event, id) in events {
+            frames.event(event.name(), *id, event.data());
+        }
+        frames.into()
+    }
+}
+
 /// The Rust code in the documents, compiled.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

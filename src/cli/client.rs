@@ -164,7 +164,7 @@ pub(super) struct Refused {
     message: String,
 }
 
-fn detail(body: &[u8]) -> ErrorDetail {
+pub(super) fn detail(body: &[u8]) -> ErrorDetail {
     match serde_json::from_slice::<ErrorBody>(body) {
         Ok(body) => body.error,
         Err(_) => ErrorDetail { code: String::new(), message: "it does not say why".into() },

@@ -76,7 +76,7 @@ async fn perform(stream: StreamKey, players: &actix::Addr<Players>) -> anyhow::R
 }
 
 /// Done when the process is asked to end. Whoever asks twice does not want to wait.
-fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+pub(super) fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut next = async move || {

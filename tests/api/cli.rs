@@ -8,22 +8,22 @@ use crate::helpers::{Follower, Process, clearside, eventually, get, run, run_wit
 
 const STREAM: &str = "/api/debates/d1";
 
-async fn serve(folder: &Path) -> (Process, String) {
+pub(crate) async fn serve(folder: &Path) -> (Process, String) {
     let server = Process::serve(folder, 0, &["--retry", "50ms"]).await;
     let url = format!("http://{}", server.address);
     (server, url)
 }
 
-fn stdout(output: &Output) -> String {
+pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
 #[track_caller]
-fn assert_success(output: &Output) {
+pub(crate) fn assert_success(output: &Output) {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(output));
 }
 

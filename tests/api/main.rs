@@ -17,6 +17,7 @@ mod helpers;
 
 mod actors;
 mod bad_input;
+mod bench;
 mod cli;
 mod control;
 mod fuzz;

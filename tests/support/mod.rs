@@ -4,6 +4,7 @@ mod events;
 mod follower;
 mod http;
 mod process;
+mod proxy;
 mod server;
 mod sse;
 mod transcript;
@@ -15,7 +16,8 @@ pub(crate) use self::{
     events::*,
     follower::{Connection, Follower},
     http::{Answer, Head, exchange, exchange_json, get, post, request},
-    process::{Process, clearside, run, run_with_input},
+    process::{Process, clearside, run, run_and_signal, run_with_input},
+    proxy::{Lie, LyingProxy},
     server::{NOW_MS, TestServer},
     sse::{Parsers, SseEvent},
     transcript::assert_transcript,

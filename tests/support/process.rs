@@ -77,10 +77,7 @@ impl Process {
 
     /// Sends a signal, by name.
     pub(crate) fn signal(&self, name: &str) {
-        let pid = self.child.id();
-        let status =
-            Command::new("sh").args(["-c", &format!("kill -{name} {pid}")]).status().unwrap();
-        assert!(status.success());
+        send_signal(self.child.id(), name);
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -151,6 +148,22 @@ pub(crate) async fn run_with_input(mut command: Command, input: &str) -> Output 
     if let Some(mut stdin) = child.stdin.take() {
         stdin.write_all(input.as_bytes()).unwrap();
     }
+    wait_for(child).await
+}
+
+/// Runs the program to its end, and sends it this signal when the time has come.
+pub(crate) async fn run_and_signal(
+    mut command: Command,
+    signal: &str,
+    time: impl Future<Output = ()>,
+) -> Output {
+    let child = command.spawn().expect("the binary runs");
+    time.await;
+    send_signal(child.id(), signal);
+    wait_for(child).await
+}
+
+async fn wait_for(mut child: Child) -> Output {
     // What these programs print fits into their pipes.
     let ended = tokio::time::timeout(DEADLINE, async {
         while child.try_wait().unwrap().is_none() {
@@ -162,4 +175,9 @@ pub(crate) async fn run_with_input(mut command: Command, input: &str) -> Output 
         panic!("the program does not end: {:?}", child.wait_with_output());
     }
     child.wait_with_output().unwrap()
+}
+
+fn send_signal(process: u32, name: &str) {
+    let kill = Command::new("sh").args(["-c", &format!("kill -{name} {process}")]).status();
+    assert!(kill.unwrap().success());
 }
