@@ -105,7 +105,7 @@ pub(super) async fn bench(args: BenchArgs) -> anyhow::Result<()> {
     });
     let run = Rc::new(Run::new()?);
     let publisher = Publisher {
-        client: ApiClient::new(&args.server),
+        client: ApiClient::new(&args.server)?,
         streams: streams(plan)?,
         payload: Rc::new(Payload::new(plan.size)),
         is_transient: plan.transient,

@@ -37,7 +37,7 @@ pub(super) struct ServerArgs {
 }
 
 impl ServerArgs {
-    fn token(&self) -> anyhow::Result<Option<String>> {
+    pub(super) fn token(&self) -> anyhow::Result<Option<String>> {
         let Some(path) = &self.token_file else {
             return Ok(self.token.as_ref().map(|Hidden(token)| token.clone()));
         };

@@ -2,6 +2,7 @@
 
 use std::{
     cell::RefCell,
+    fmt::Write as _,
     io,
     net::SocketAddr,
     pin::Pin,
@@ -11,7 +12,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use awc::http::Uri;
+use awc::http::{Uri, header::HeaderValue};
 use serde::Deserialize;
 use tokio::{
     io::{AsyncRead, AsyncWriteExt, ReadBuf},
@@ -51,10 +52,16 @@ impl Target {
         let mut addresses = tokio::net::lookup_host((host, authority.port_u16().unwrap_or(80)))
             .await
             .with_context(|| format!("cannot find {host}"))?;
+        let mut headers = format!("Host: {authority}\r\nAccept: text/event-stream\r\n");
+        if let Some(token) = server.token()? {
+            let value = HeaderValue::from_str(&format!("Bearer {token}"));
+            let value = value.context("the token is no token")?;
+            write!(headers, "Authorization: {}\r\n", value.to_str()?)?;
+        }
         Ok(Self {
             address: addresses.next().with_context(|| format!("{host} has no address"))?,
             prefix: uri.path().trim_end_matches('/').to_owned(),
-            headers: format!("Host: {authority}\r\nAccept: text/event-stream\r\n"),
+            headers,
         })
     }
 
