@@ -299,6 +299,13 @@ async fn an_end_that_comes_in_the_middle_of_an_event_lets_it_finish() {
         assert_eq!(last.starts_with("retry: "), !is_panic, "{last}");
         assert!(last.ends_with("<end>"));
     }
+    // Nor is the event cut off that is the end itself.
+    let setup = Setup::new();
+    let mut body = setup.follow(Cursor::Now).await;
+    read(&mut body, "snapshot").await;
+    setup.publish_event("complete", &long).await.unwrap();
+    let text = read(&mut body, "no such text").await;
+    assert_eq!(text.split_once("data: ").unwrap().1, format!("\"{long}\"\n\n<end>"));
 }
 
 #[actix::test]
