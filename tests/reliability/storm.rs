@@ -65,7 +65,6 @@ impl Storm {
         );
         // An eighth is what chance would have; a machine under load may still bring them together.
         assert!(busiest_told < followers / 5, "{busiest_told} were told to come at once: {told:?}");
-        assert!(reads < followers, "one read serves many");
     }
 }
 
