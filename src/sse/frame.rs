@@ -42,7 +42,7 @@ impl Frames {
             let _ = writeln!(self.0, "id: {id}");
         }
         let mut rest = data;
-        while let Some(end) = rest.find(['\r', '\n']) {
+        while let Some(end) = memchr::memchr2(b'\r', b'\n', rest.as_bytes()) {
             let (line, tail) = rest.split_at(end);
             self.line("data", line);
             rest = tail.strip_prefix("\r\n").or_else(|| tail.get(1..)).unwrap_or_default();
