@@ -39,7 +39,7 @@ const SEND_BUFFER_BYTES: usize = 32 * 1024;
 
 /// How much is gathered for one write: with what a body adds at a time it fits into the 8 KiB that a
 /// connection's buffer has from the beginning, and would keep at any larger size.
-const WRITE_BUFFER_BYTES: usize = 4096;
+const WRITE_BUFFER_BYTES: usize = 7 * 1024;
 
 /// How long an idle connection of a publisher is kept; proxies keep theirs for 60 s.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);

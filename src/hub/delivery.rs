@@ -15,8 +15,8 @@ pub(crate) const CHUNK_BYTES: usize = 16 * 1024;
 ///
 /// actix-http fills a connection's write buffer until it holds more than a limit
 /// ([`h1_write_buffer_size`](actix_web::HttpServer::h1_write_buffer_size)), and keeps what it has grown to. It
-/// begins with 8 KiB: so much holds one piece beyond a limit of 4 KiB.
-pub(crate) const PIECE_BYTES: usize = 4000;
+/// begins with 8 KiB: so much holds one piece beyond a limit of 7 KiB.
+pub(crate) const PIECE_BYTES: usize = 1000;
 
 /// A piece of a stream for one subscriber.
 #[derive(Debug, Clone, PartialEq, Eq)]
