@@ -4,280 +4,258 @@
  * Events are folded as they come and shown once a frame, so that any number of tokens is one render.
  */
 
-import { Draft, eventTypes, finalType, initialState } from './fold.js';
-import type { Kind, Link, States, StreamEvent, StreamOptions, StreamStatus, Streams } from './types.js';
-import { type Listener, type Loss, type Problem, type Wire, eventSourceWire, refusal } from './wire.js';
+import { Draft, eventTypes, initialState } from './fold.js';
+import { mayShare, watchPage } from './page.js';
+import type { Tabs } from './tabs.js';
+import type { Kind, Link, States, StreamError, StreamEvent, StreamOptions, StreamStatus, Streams } from './types.js';
+import { type Listener, type Loss, type Wire, eventSourceWire } from './wire.js';
 
 type Fn = (data: unknown, id: string | null) => void;
-type Timer = ReturnType<typeof setTimeout>;
+type OnEvent = NonNullable<StreamOptions['onEvent']>;
+
+export interface Connection<K extends Kind> {
+  snapshot(): Streams[K];
+  subscribe(fn: () => void, onEvent?: OnEvent): () => void;
+  on(type: string, fn: Fn): () => void;
+  reconnect(): void;
+  close(): void;
+  /** Lets go of everything. Nobody follows any more. */
+  stop(): void;
+}
 
 /** Where nothing is drawn, a frame may never come. */
-const FRAME_LATEST_MS = 100;
-const OVER: readonly StreamStatus[] = ['complete', 'closed', 'failed'];
+const LATEST_FRAME_MS = 100;
+const LOST = { kind: 'network', message: 'The connection is lost.' } as const;
+const FINAL = { debate: 'complete', conversation: 'conversation_completed' };
 
-export class Connection<K extends Kind> {
-  snapshot: Streams[K];
+/** Follows the stream at this address. */
+export function connect<K extends Kind>(kind: K, address: string, options: StreamOptions): Connection<K> {
+  const {
+    from = 'start', transport = 'auto', token, withCredentials = false, staleAfterMs = 35_000, retry = {}, maxUtterances,
+    EventSource: Source = globalThis.EventSource,
+  } = options;
+  const subscribers = new Set<() => void>();
+  const handlers = new Map<string, Set<Fn>>();
+  const listeners = new Set<OnEvent>();
+  let wantsAll = !!options.onEvent;
 
-  readonly #kind: K;
-  readonly #url: string;
-  readonly #options: StreamOptions;
-  readonly #subscribers = new Set<() => void>();
-  readonly #handlers = new Map<string, Set<Fn>>();
-  readonly #listeners = new Set<NonNullable<StreamOptions['onEvent']>>();
-  #state: States[K];
-  #draft: Draft<States[K]> | null = null;
-  #link: Link = { status: 'idle', error: null, attempt: 0, nextRetryAt: null };
-  #frame: { raf: number; timer: Timer } | null = null;
-  #wire: Wire | null = null;
-  #retry: Timer | undefined;
-  #watch: ReturnType<typeof setInterval> | undefined;
-  #isNative = false;
-  #seenAt = 0;
-  #tickAt = 0;
-  #page: AbortController | null = null;
+  let state = initialState(kind);
+  let draft: Draft<States[K]> | null = null;
+  let link: Link = { status: 'connecting', error: null, attempt: 0, nextRetryAt: null };
+  let snapshot: Streams[K];
+  let frame: object | null = null;
 
-  constructor(kind: K, url: string, options: StreamOptions) {
-    this.#kind = kind;
-    this.#url = url;
-    this.#options = options;
-    this.#state = initialState(kind);
-    this.snapshot = this.#view();
-  }
-
-  // What followers call ----------------------------------------------------------------------------
-
-  subscribe(fn: () => void, onEvent?: StreamOptions['onEvent']): () => void {
-    this.#subscribers.add(fn);
-    if (onEvent) {
-      this.#listeners.add(onEvent);
-      if (this.#wire && this.#isNative && this.#needsFetch()) this.#open();
-    }
-    return () => {
-      this.#subscribers.delete(fn);
-      if (onEvent) this.#listeners.delete(onEvent);
-    };
-  }
-
-  readonly on = (type: string, fn: Fn): (() => void) => {
-    const handlers = this.#handlers.get(type) ?? new Set();
-    this.#handlers.set(type, handlers.add(fn));
-    this.#wire?.listen(type);
-    return () => { handlers.delete(fn); };
-  };
-
-  readonly reconnect = (): void => {
-    if (this.#page === null || this.#link.status === 'complete') return;
-    this.#link = { ...this.#link, attempt: 0, error: null };
-    this.#open();
-  };
-
-  readonly close = (): void => this.#end('closed', null);
-
-  /** Begins to follow, unless it does. */
-  start(): void {
-    if (this.#page) return;
-    this.#page = new AbortController();
-    this.#watchPage(this.#page.signal);
-    this.#open();
-  }
-
-  /** Stops for good. */
-  stop(): void {
-    this.#page?.abort();
-    this.#page = null;
-    this.#disconnect();
-    this.#cancelFrame();
-  }
+  let wire: Wire | null = null;
+  let tabs: Tabs | null = null;
+  let joining: object | null = null;
+  let isNative = false;
+  /** The EventSource was turned away and not told why: `fetch` is. */
+  let isRefused = false;
+  let isBusy = false;
+  let seenAt = 0;
+  let retryTimer: ReturnType<typeof setTimeout> | undefined;
 
   // Connecting -------------------------------------------------------------------------------------
 
-  #needsFetch(): boolean {
-    const { transport = 'auto', token, EventSource: Source = globalThis.EventSource } = this.#options;
-    return transport === 'fetch' || (transport === 'auto' && (token !== undefined || this.#listeners.size > 0 || Source === undefined));
+  /** The stream, from where this page has come to. */
+  function url(): string {
+    const cursor = now().lastEventId ?? (typeof from === 'object' ? from.lastEventId : from === 'start' && 'earliest');
+    return `${address}/stream${cursor ? `?lastEventId=${encodeURIComponent(cursor)}` : ''}`;
   }
 
-  #open(): void {
-    this.#disconnect();
-    this.#seenAt = this.#tickAt = Date.now();
-    this.#set({ status: this.#link.status === 'idle' ? 'connecting' : 'reconnecting', nextRetryAt: null });
-    const { from = 'start', withCredentials = false, staleAfterMs = 35_000, EventSource: Source = globalThis.EventSource, token } = this.#options;
-    const cursor = this.#now().lastEventId ?? (typeof from === 'object' ? from.lastEventId : from === 'start' ? 'earliest' : null);
-    const url = `${this.#url}/stream${cursor === null ? '' : `?lastEventId=${encodeURIComponent(cursor)}`}`;
+  /** Connects, or has another tab do it. */
+  function open(): void {
+    if (tabs) tabs.open();
+    else if (wantsAll || !mayShare(options)) dial();
+    else {
+      const mine = joining = {};
+      import('./tabs.js').then(({ joinTabs }) => {
+        if (joining === mine) tabs ??= joinTabs(`${address} ${JSON.stringify(from)}`, { dial, disconnect, now, link: () => link, hear, set });
+      }, dial);
+    }
+  }
+
+  function dial(): void {
+    disconnect();
+    set({ status: link.status === 'connecting' ? 'connecting' : 'reconnecting', nextRetryAt: null });
+    isNative = transport === 'eventsource' || (transport === 'auto' && !!Source && !token && !wantsAll && !isRefused);
+    beat();
 
     let isCurrent = true;
     const only = <A extends unknown[]>(fn: (...args: A) => void) => (...args: A): void => { if (isCurrent) fn(...args); };
-    const listener: Listener = {
-      event: only((type, data, id) => this.#hear(type, data, id)),
-      beat: only(() => { this.#seenAt = Date.now(); }),
-      lost: only((loss) => void this.#lose(loss)),
+    const listener: Listener = { event: only((type, data, id) => hear({ type, data: parsed(data), id })), beat: only(beat), lost: only(lose) };
+    let inner: Wire | undefined;
+    wire = {
+      listen: (type) => inner?.listen(type),
+      close() { isCurrent = false; inner?.close(); },
     };
-    this.#isNative = !this.#needsFetch();
-    let wire: Wire | null = null;
-    if (this.#isNative) {
-      wire = eventSourceWire(Source, url, withCredentials, new Set([...eventTypes(this.#kind), ...this.#handlers.keys()]), listener);
-    } else {
-      const request = {
-        fetch: this.#options.fetch ?? globalThis.fetch.bind(globalThis), withCredentials,
-        token: token === undefined ? null : typeof token === 'function' ? token : () => token,
-      };
+    if (isNative) inner = eventSourceWire(Source, url(), withCredentials, [...eventTypes(kind), ...handlers.keys()], listener);
+    else {
       import('./fetch.js').then(
-        only(({ fetchWire }) => { wire = fetchWire(url, request, listener); }),
-        only(() => listener.lost({ how: 'ended', problem: { kind: 'network', message: 'The transport cannot be loaded.', retryable: true }, retryMs: null })),
+        only(({ fetchWire }) => { inner = fetchWire(url(), options, listener); }),
+        () => {
+          isRefused = false;
+          listener.lost({ how: 'ended', problem: LOST });
+        },
       );
     }
-    this.#wire = { listen: (type) => wire?.listen(type), close() { isCurrent = false; wire?.close(); } };
-    this.#watch = setInterval(() => this.#tick(), staleAfterMs / 4);
   }
 
-  #disconnect(): void {
-    clearTimeout(this.#retry);
-    clearInterval(this.#watch);
-    this.#wire?.close();
-    this.#wire = null;
+  function disconnect(): void {
+    clearTimeout(retryTimer);
+    wire?.close();
+    wire = null;
   }
 
-  #end(status: StreamStatus, problem: Problem | null): void {
-    this.#disconnect();
-    this.#set({ status, error: problem && { ...problem, at: Date.now() }, nextRetryAt: null });
+  function leave(): void {
+    disconnect();
+    tabs?.leave();
+    tabs = joining = null;
+  }
+
+  function end(status: StreamStatus, error: StreamError | null = null): void {
+    leave();
+    set({ status, error, nextRetryAt: null });
+  }
+
+  function reconnect(): void {
+    if (link.status === 'complete') return;
+    link = { ...link, attempt: 0, error: null };
+    open();
   }
 
   // Losing it, and coming back ---------------------------------------------------------------------
 
-  async #lose(loss: Loss): Promise<void> {
-    if (loss.how === 'over') { this.#end('complete', null); return; }
-    const attempt = this.#link.attempt + 1;
-    const lostWire = this.#wire;
-    this.#set({ status: 'reconnecting', attempt });
-    let problem: Problem | null = loss.how === 'ended' ? loss.problem : null;
-    if (loss.how === 'refused') {
-      problem = await this.#diagnose();
-      if (this.#wire !== lostWire) return;
-      if (problem === null) { this.#end('complete', null); return; }
-    }
-    // The first loss says nothing yet: a connection that reached its age limit ends like this every hour.
-    if (problem === null && attempt > 1 && this.#link.error?.kind !== 'server') problem = UNREACHABLE;
-    const { retry = {} } = this.#options;
-    const { minMs = 1_000, maxMs = 30_000, jitter = 0.5, maxAttempts = Infinity } = retry || { maxAttempts: 0 };
-    if (attempt > maxAttempts || problem?.retryable === false) {
-      this.#end('failed', { ...(problem ?? UNREACHABLE), retryable: false });
+  function lose({ how, problem, retryMs }: Loss): void {
+    if (how === 'over') { end('complete'); return; }
+    if (how === 'refused' && transport === 'auto') {
+      isRefused = true;
+      dial();
       return;
     }
-    const error = problem ? { ...problem, at: Date.now() } : this.#link.error;
-    if (loss.how === 'waits') { this.#set({ error }); return; }
-    this.#disconnect();
-    const first = (loss.how === 'ended' && loss.retryMs) || minMs;
-    const wait = Math.min(maxMs, first * 2 ** (attempt - 1)) * (1 - jitter * Math.random());
-    this.#set({ error, nextRetryAt: Date.now() + wait });
-    this.#retry = setTimeout(() => this.#open(), wait);
-  }
-
-  /** Asks why an EventSource was turned away, over plain HTTP. Null: because the stream has ended. */
-  async #diagnose(): Promise<Problem | null> {
-    try {
-      const response = await (this.#options.fetch ?? fetch)(this.#url, { cache: 'no-store', credentials: this.#options.withCredentials ? 'include' : 'same-origin' });
-      // 404: nobody has published yet. The stream may be opened before that.
-      if (!response.ok) return response.status === 404 ? UNREACHABLE : refusal(response);
-      const { status, lastEventId } = await response.json() as { status?: unknown; lastEventId?: unknown };
-      const { from } = this.#options;
-      const cursor = this.#now().lastEventId ?? (typeof from === 'object' ? from.lastEventId : null);
-      return status === 'completed' && lastEventId === cursor ? null : UNREACHABLE;
-    } catch {
-      return UNREACHABLE;
+    const attempt = link.attempt + 1;
+    const { minMs = 1_000, maxMs = 30_000, jitter = 0.5, maxAttempts = Infinity } = retry || { maxAttempts: 0 };
+    const isFinal = attempt > maxAttempts || problem?.retryable === false;
+    // The first loss says nothing yet: a connection that reached its age limit ends like this every hour.
+    const isSilent = isBusy || !(problem || attempt > 1 || isFinal);
+    const error = isSilent ? link.error : { ...LOST, ...problem, retryable: !isFinal, at: Date.now() };
+    isBusy = false;
+    if (isFinal) { end('failed', error); return; }
+    set({ status: 'reconnecting', attempt, error });
+    if (how !== 'waits') {
+      const wait = Math.min(maxMs, (retryMs ?? minMs) * 2 ** (attempt - 1)) * (1 - jitter * Math.random());
+      disconnect();
+      retryTimer = setTimeout(dial, wait);
+      set({ nextRetryAt: Date.now() + wait });
     }
   }
 
-  /** Notices a connection that died without a word, as by sleep or by a change of network. */
-  #tick(isSleepKnown = false): void {
-    const { staleAfterMs = 35_000 } = this.#options;
-    const now = Date.now();
-    const slept = isSleepKnown || now - this.#tickAt > staleAfterMs;
-    this.#tickAt = now;
+  const unwatch = watchPage({
+    staleAfterMs,
+    pauseWhenHidden: options.pauseWhenHidden,
+    again() { if (!isOver()) open(); },
+    leave() { if (!isOver()) leave(); },
     // An EventSource hides a debate's heartbeats: there, silence alone means nothing.
-    const hearsBeats = !this.#isNative || this.#kind === 'conversation';
-    if (this.#wire && now - this.#seenAt > staleAfterMs && (slept || hearsBeats)) this.#open();
-  }
+    check(hasSlept) {
+      tabs?.check();
+      if (wire && Date.now() - seenAt > staleAfterMs && (hasSlept || !isNative || kind === 'conversation')) dial();
+    },
+  });
 
-  #watchPage(signal: AbortSignal): void {
-    if (typeof document === 'undefined') return;
-    const mayConnect = (): boolean => !OVER.includes(this.#link.status);
-    const again = (): void => { if (mayConnect()) this.#open(); };
-    const hide = (): void => { if (mayConnect()) this.#disconnect(); };
-    addEventListener('online', again, { signal });
-    // A page with an open connection is not kept for the way back.
-    addEventListener('pagehide', hide, { signal });
-    addEventListener('pageshow', ({ persisted }) => { if (persisted) again(); }, { signal });
-    document.addEventListener('visibilitychange', () => {
-      if (!this.#options.pauseWhenHidden) { if (!document.hidden) this.#tick(true); return; }
-      if (document.hidden) hide(); else again();
-    }, { signal });
-  }
+  const isOver = (): boolean => ['complete', 'closed', 'failed'].includes(link.status);
 
   // Hearing ----------------------------------------------------------------------------------------
 
-  #hear(type: string, json: string, id: string | null): void {
-    this.#seenAt = Date.now();
-    let data: unknown;
-    try { data = JSON.parse(json); } catch {
-      this.#set({ error: { kind: 'protocol', message: `An event of type ${type} is no JSON.`, retryable: false, at: Date.now() } });
-      return;
-    }
-    this.#draft ??= new Draft(this.#state, this.#options.maxUtterances);
-    const event = this.#draft.add({ type, data, id });
-    if (event === null) return;
-    if (type === 'busy') {
-      const message = (data as { message?: unknown } | null)?.message;
-      this.#link = { ...this.#link, error: { kind: 'server', message: String(message ?? 'The server is busy.'), retryable: true, at: Date.now() } };
-    } else {
-      this.#link = { ...this.#link, status: this.#draft.state.caughtUp ? 'open' : 'catching_up', attempt: 0, error: null, nextRetryAt: null };
-    }
-    this.#tell(event);
-    if (type === finalType(this.#kind)) this.#end('complete', null);
-    else this.#later();
-  }
+  function beat(): void { seenAt = Date.now(); }
 
-  #tell({ type, data, id }: StreamEvent): void {
-    for (const fn of this.#handlers.get(type) ?? []) fn(data, id);
-    for (const fn of this.#listeners) fn(type, data, id);
+  function hear(told: StreamEvent): void {
+    beat();
+    draft ??= new Draft(state, maxUtterances);
+    const event = draft.add(told);
+    if (!event) return;
+    const { type } = event;
+    tabs?.tell({ event: told });
+    isBusy = type === 'busy';
+    isRefused &&= isBusy;
+    link = isBusy ? { ...link, error: { kind: 'server', message: 'The server is busy.', retryable: true, at: Date.now() } }
+      : { status: draft.state.caughtUp ? 'open' : 'catching_up', attempt: 0, error: null, nextRetryAt: null };
+    for (const fn of handlers.get(type) ?? []) fn(event.data, event.id);
+    for (const fn of listeners) fn(type, event.data, event.id);
+    if (type === FINAL[kind]) end('complete');
+    else showSoon();
   }
 
   // Showing ----------------------------------------------------------------------------------------
 
-  #now(): States[K] { return this.#draft?.state ?? this.#state; }
+  function now(): States[K] { return draft?.state ?? state; }
 
-  #set(change: Partial<Link>): void {
-    this.#link = { ...this.#link, ...change };
-    this.#show();
+  function set(change: Partial<Link>): void {
+    link = { ...link, ...change };
+    tabs?.tell({ link });
+    show();
   }
 
-  #later(): void {
-    if (this.#frame) return;
-    const show = (): void => this.#show();
-    const raf = typeof requestAnimationFrame === 'undefined' ? 0 : requestAnimationFrame(show);
-    this.#frame = { raf, timer: setTimeout(show, raf ? FRAME_LATEST_MS : 16) };
+  function showSoon(): void {
+    if (frame) return;
+    const mine = frame = {};
+    const due = (): void => { if (frame === mine) show(); };
+    setTimeout(due, globalThis.requestAnimationFrame?.(due) ? LATEST_FRAME_MS : 16);
   }
 
-  #cancelFrame(): void {
-    if (!this.#frame) return;
-    if (this.#frame.raf) cancelAnimationFrame(this.#frame.raf);
-    clearTimeout(this.#frame.timer);
-    this.#frame = null;
+  function show(): void {
+    frame = null;
+    state = now();
+    draft = null;
+    snapshot = view(state, link, followed);
+    for (const fn of subscribers) fn();
   }
 
-  #show(): void {
-    this.#cancelFrame();
-    this.#state = this.#now();
-    this.#draft = null;
-    this.snapshot = this.#view();
-    for (const fn of this.#subscribers) fn();
-  }
+  // What followers call ----------------------------------------------------------------------------
 
-  #view(): Streams[K] {
-    const { status } = this.#link;
-    return Object.freeze({
-      ...this.#state, ...this.#link, isConnected: status === 'open' || status === 'catching_up', paused: this.#state.stage === 'paused',
-      currentPhase: this.#state.phase ?? '', reconnect: this.reconnect, close: this.close, on: this.on,
-    }) as unknown as Streams[K];
-  }
+  const followed: Connection<K> = {
+    snapshot: () => snapshot,
+    subscribe(fn, onEvent) {
+      subscribers.add(fn);
+      if (onEvent) {
+        listeners.add(onEvent);
+        if (!wantsAll) {
+          wantsAll = true;
+          leave();
+          open();
+        }
+      }
+      return () => {
+        subscribers.delete(fn);
+        if (onEvent) listeners.delete(onEvent);
+      };
+    },
+    on(type, fn) {
+      const fns = handlers.get(type) ?? new Set();
+      handlers.set(type, fns.add(fn));
+      wire?.listen(type);
+      return () => { fns.delete(fn); };
+    },
+    reconnect,
+    close: () => end('closed'),
+    stop() {
+      unwatch();
+      leave();
+      frame = {}; // what is due is not shown
+    },
+  };
+  open();
+  return followed;
 }
 
-const UNREACHABLE: Problem = { kind: 'network', message: 'The server cannot be reached.', retryable: true };
+/** What a follower sees. */
+export function view<K extends Kind>(state: States[K], link: Link, { reconnect, close, on }: Pick<Connection<K>, 'reconnect' | 'close' | 'on'>): Streams[K] {
+  return {
+    ...state, ...link, isConnected: link.status === 'open' || link.status === 'catching_up', paused: state.stage === 'paused',
+    currentPhase: state.phase ?? '', reconnect, close, on,
+  } as unknown as Streams[K];
+}
+
+/** What is no JSON is taken for text. */
+function parsed(json: string): unknown {
+  try { return JSON.parse(json); } catch { return json; }
+}

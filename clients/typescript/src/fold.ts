@@ -1,27 +1,30 @@
 /**
  * What is known of a stream, folded from its events: `fold(state, event) → state`.
  *
- * Pure: no clock and no network. Payloads come from anywhere and are never trusted to be whole.
+ * Pure: no clock and no network. The server has checked the payloads of the types that are folded here.
  */
 
 import type { DebateState, Kind, LiveTurn, Speaker, States, StreamEvent } from './types.js';
-import type { Gap, Participant, Status } from './vocabulary.js';
+import type {
+  ContextUpdated, ConversationStarted, ConversationToken, ConversationUtterance, DebateToken, Gap, Participant, PhaseTransition,
+  Snapshot, SpeakerChanged, Status, Utterance,
+} from './vocabulary.js';
 
-type Fields = { readonly [field: string]: unknown };
 type State = States[Kind];
+type Manner = { interjection?: boolean };
 /** Both kinds of state, as the rules see it. */
-type Next = { -readonly [F in keyof DebateState]: F extends 'kind' | 'speaker' | 'live' | 'utterances' ? unknown : DebateState[F] } & {
+type Next = { -readonly [F in Exclude<keyof DebateState, 'kind' | 'speaker' | 'live' | 'utterances'>]: DebateState[F] } & {
   kind: Kind; speaker: string | Speaker | null; live: unknown; utterances: readonly unknown[];
 };
-type Rule = (next: Next, data: Fields, draft: Draft<State>, event: StreamEvent) => void;
+type Rule = (next: Next, data: never, draft: Draft<State>) => void;
 
 /** The state before the first event. */
 export function initialState<K extends Kind>(kind: K): States[K] {
-  return {
-    kind, stage: null, title: null, phase: null, summary: null, turnCount: 0, followers: null, participants: [],
-    utterances: [], events: [], turns: [], gap: null, clientId: null, lastEventId: null, caughtUp: false,
-    speaker: null, live: liveOf(kind, []),
-  } as unknown as States[K];
+  const state: Next = {
+    kind, stage: null, title: null, phase: null, summary: null, turnCount: 0, followers: null, participants: [], utterances: [],
+    events: [], turns: [], gap: null, clientId: null, lastEventId: null, caughtUp: false, speaker: null, live: liveOf(kind, []),
+  };
+  return state as unknown as States[K];
 }
 
 /**
@@ -38,37 +41,34 @@ export function fold<S extends State>(state: S, event: StreamEvent): S {
 /** A state that many events are folded into before anybody looks at it. */
 export class Draft<S extends State> {
   readonly state: S;
+  readonly #base: S;
   readonly #max: number;
-  /** The lists that this draft made, and may therefore change in place. */
-  readonly #own = new Set<readonly unknown[]>();
 
-  constructor(state: S, maxUtterances: number = Infinity) {
-    this.state = { ...state };
+  constructor(base: S, maxUtterances: number = Infinity) {
+    this.state = { ...base };
+    this.#base = base;
     this.#max = maxUtterances;
   }
 
   /** @returns the event with an id that is its own, or null if it was folded before */
   add({ type, data, id: told }: StreamEvent): StreamEvent | null {
     const next = this.state as unknown as Next;
-    const id = SETS_CURSOR.has(type) ? told : HAS_NO_ID.has(type) ? null : ownId(next, told);
+    const id = HAS_NO_ID.includes(type) ? null : type === 'snapshot' || type === 'gap' ? told : ownId(next, told);
     if (id === undefined) return null;
     const event = { type, data, id };
     const { turns } = next;
-    if (type !== 'gap') this.#record(next, event);
-    (next.kind === 'debate' ? DEBATE : CONVERSATION).get(type)?.(next, isObject(data) ? data : {}, this as unknown as Draft<State>, event);
-    if (type === 'gap') this.#record(next, event);
+    RULES[next.kind].get(type)?.(next, (data ?? {}) as never, this as unknown as Draft<State>);
     if (next.turns !== turns) next.live = liveOf(next.kind, next.turns);
+    // A completed stream's snapshot lies before the end, which this page may have seen.
+    if (id !== null && (type !== 'snapshot' || ownId(next, id) !== undefined)) next.lastEventId = id;
+    if (type === 'gap' || (id !== null && type !== 'snapshot')) this.push('events', event);
     return event;
   }
 
-  #record(next: Next, event: StreamEvent): void {
-    if (event.id !== null) next.lastEventId = event.id;
-    if (event.type === 'gap' || (event.id !== null && event.type !== 'snapshot')) this.push('events', event);
-  }
-
+  /** Adds to a list in place, once it is this draft's own. */
   push(key: 'events' | 'utterances', item: unknown): void {
     const next = this.state as unknown as Record<typeof key, unknown[]>;
-    if (!this.#own.has(next[key])) this.#own.add(next[key] = [...next[key]]);
+    if (next[key] === this.#base[key]) next[key] = [...next[key]];
     next[key].push(item);
     if (next[key].length > this.#max) next[key].shift();
   }
@@ -76,8 +76,7 @@ export class Draft<S extends State> {
 
 // Ids -------------------------------------------------------------------------------------------
 
-const SETS_CURSOR = new Set(['gap', 'snapshot']);
-const HAS_NO_ID = new Set(['connected', 'connection_established', 'busy', 'token', 'conversation_token']);
+const HAS_NO_ID = ['connected', 'connection_established', 'busy', 'token', 'conversation_token'];
 
 /**
  * The id that is the event's own; null for a transient event, undefined for a repetition.
@@ -86,168 +85,140 @@ const HAS_NO_ID = new Set(['connected', 'connection_established', 'busy', 'token
  */
 function ownId(state: Next, id: string | null): string | null | undefined {
   const [epoch, seq] = parts(id);
-  if (epoch === '') return null;
   const [lastEpoch, lastSeq] = parts(state.lastEventId);
+  if (!seq) return null;
   if (epoch !== lastEpoch || seq > lastSeq) return id;
   return seq === lastSeq && state.caughtUp ? null : undefined;
 }
 
-function parts(id: string | null): [epoch: string, seq: number] {
-  const [, epoch = '', seq] = /^([a-z0-9]+)-(\d+)$/.exec(id ?? '') ?? [];
+/** `<epoch>-<seq>` → its two halves; what is no id has no number. */
+function parts(id: string | null): [epoch: string | undefined, seq: number] {
+  const [epoch, seq] = (id ?? '').split('-');
   return [epoch, Number(seq)];
 }
 
 // What each event means -------------------------------------------------------------------------
 
-const greet: Rule = (next, data) => {
+const greet = (next: Next, data: { type?: string; clientId?: string }): void => {
   if (data.type === 'heartbeat') return;
   next.caughtUp = false;
-  next.clientId = text(data.clientId);
+  next.clientId = data.clientId ?? null;
 };
 
 /** The server's own fold, right whatever was missed; its `open` takes the place of our tokens. */
-const snapshot: Rule = (next, data) => {
-  next.caughtUp = true;
-  next.stage = text(data.status) as Status | null ?? next.stage;
-  next.title = text(data.title) ?? next.title;
-  next.phase = text(data.phase) ?? next.phase;
-  next.turnCount = number(data.turnCount) ?? next.turnCount;
-  next.summary = text(data.summary) ?? next.summary;
-  next.followers = number(data.subscribers);
-  next.turns = objects(data.open).map((open) => ({
-    speaker: text(open.name) ?? text(open.participant) ?? '', participant: text(open.participant) ?? '',
-    persona: text(open.persona), segment: text(open.segment), text: text(open.text) ?? '',
-  }));
-  const name = text(data.speaker);
-  if (name !== null && name !== (isObject(next.speaker) ? next.speaker.name : next.speaker)) {
-    const turn = next.turns.find(({ speaker }) => speaker === name);
-    const known = next.participants.find((participant) => participant.name === name);
-    speak(next, turn?.participant ?? known?.id ?? null, name, turn?.persona ?? known?.personaSlug ?? null);
-  }
+const snapshot = (next: Next, { status, title, phase, summary, turnCount, subscribers, open, speaker }: Snapshot): void => {
+  const turns = open.map(({ name, ...turn }) => ({ speaker: name, ...turn }));
+  Object.assign(next, { caughtUp: true, stage: status, title, phase, summary, turnCount, followers: subscribers, turns });
+  speak(next, speaker);
 };
 
 /** History that cannot be replayed. What is not of this telling any more is forgotten, and told anew. */
-const gap: Rule = (next, data) => {
+const gap = (next: Next, data: Gap): void => {
   if (data.reason !== 'expired') Object.assign(next, initialState(next.kind), { clientId: next.clientId });
-  next.gap = { requested: text(data.requested), reason: data.reason as Gap['reason'], missed: number(data.missed) };
+  next.gap = data;
   next.turns = [];
 };
 
-const started: Rule = (next, data) => {
+const started = (next: Next, { title, participants = [] }: ConversationStarted): void => {
   next.stage = 'live';
-  next.title = text(data.title) ?? next.title;
-  next.participants = (Array.isArray(data.participants) ? data.participants : []).map((one: unknown) => (
-    isObject(one) ? { ...one, id: text(one.id) ?? '', name: text(one.name) ?? '', isHost: one.isHost === true }
-      : { id: String(one), name: String(one), isHost: false }) satisfies Participant);
+  next.title = title ?? next.title;
+  // A debate's may be names alone.
+  if (!Array.isArray(participants)) return; // only a conversation's are checked
+  next.participants = participants.map((one: Participant | string) => (typeof one === 'string' ? { id: one, name: one, isHost: false } : one));
 };
 
-const phase: Rule = (next, data) => {
+const enter = (next: Next, { phase }: PhaseTransition): void => {
   begin(next);
-  next.phase = text(data.phase) ?? next.phase;
+  next.phase = phase;
 };
 
-const token: Rule = (next, data) => {
-  const name = text(data.speaker) ?? '';
-  hear(next, { speaker: name, participant: name, persona: null, segment: text(data.segment), text: text(data.token) ?? '' });
-};
+const token = (next: Next, { speaker, segment, token: text }: DebateToken): void =>
+  hear(next, { speaker, participant: speaker, persona: null, segment: segment ?? null, text });
 
-const conversationToken: Rule = (next, data) => {
-  hear(next, {
-    speaker: text(data.personaName) ?? '', participant: text(data.participantId) ?? '', persona: text(data.personaSlug),
-    segment: text(data.segment), text: text(data.token) ?? '',
-  });
-};
+const conversationToken = (next: Next, { personaName, participantId, personaSlug, segment, token: text }: ConversationToken): void =>
+  hear(next, { speaker: personaName, participant: participantId, persona: personaSlug, segment, text });
 
-const utterance: Rule = (next, data, draft) => {
-  const name = text(data.speaker);
-  next.turns = next.turns.filter((turn) => turn.speaker !== name);
+const utterance = (next: Next, data: Utterance & Manner, draft: Draft<State>): void => {
+  next.phase = data.phase;
   next.turnCount += 1;
-  next.phase = text(data.phase) ?? next.phase;
-  said(next, data, draft);
-  if (data.interjection !== true || next.turns.length === 0) speak(next, name, name, null);
+  say(next, data, draft, ({ speaker }) => speaker === data.speaker, data.speaker);
 };
 
-const conversationUtterance: Rule = (next, data, draft) => {
-  const slug = text(data.personaSlug);
-  const ended = next.turns.find((turn) => turn.persona === slug);
-  const known = next.participants.find((participant) => participant.personaSlug === slug);
-  next.turns = next.turns.filter((turn) => turn.persona !== slug);
-  next.turnCount = number(data.turnCount) ?? next.turnCount + 1;
-  said(next, data, draft);
-  if (data.interjection !== true || next.turns.length === 0) {
-    speak(next, ended?.participant ?? known?.id ?? null, text(data.speakerName), slug);
-  }
+const conversationUtterance = (next: Next, data: ConversationUtterance & Manner, draft: Draft<State>): void => {
+  next.turnCount = data.turnCount;
+  say(next, data, draft, ({ persona }) => persona === data.personaSlug, data.speakerName, data.personaSlug);
 };
 
-const speakerChanged: Rule = (next, data) => {
+const changeSpeaker = (next: Next, { speakerName, speakerId, personaSlug }: SpeakerChanged): void => {
   begin(next);
-  speak(next, text(data.speakerId), text(data.speakerName), text(data.personaSlug));
+  speak(next, speakerName, personaSlug, speakerId);
 };
 
-const contextUpdated: Rule = (next, data) => {
-  next.summary = text(data.summary) ?? next.summary;
-  next.turnCount = number(data.turnCount) ?? next.turnCount;
+const summarise = (next: Next, { summary, turnCount }: Partial<ContextUpdated>): void => {
+  next.summary = summary ?? next.summary;
+  next.turnCount = turnCount ?? next.turnCount;
 };
 
-const becomes = (stage: Status): Rule => (next) => {
+const becomes = (stage: Status) => (next: Next): void => {
   next.stage = stage;
   if (stage === 'completed') next.turns = [];
 };
 
-const HUBS: [string, Rule][] = [['snapshot', snapshot], ['gap', gap], ['phase_transition', phase]];
-const DEBATE = new Map<string, Rule>([
-  ...HUBS, ['connected', greet], ['debate_started', started], ['token', token], ['utterance', utterance],
-  ['summary', contextUpdated], ['pause', becomes('paused')], ['resume', becomes('live')], ['complete', becomes('completed')],
-]);
-const CONVERSATION = new Map<string, Rule>([
-  ...HUBS, ['connection_established', greet], ['conversation_started', started], ['conversation_token', conversationToken],
-  ['conversation_utterance', conversationUtterance], ['conversation_speaker_changed', speakerChanged],
-  ['conversation_context_updated', contextUpdated], ['conversation_paused', becomes('paused')],
-  ['conversation_resumed', becomes('live')], ['conversation_completed', becomes('completed')],
-]);
+const HUBS = { snapshot, gap, phase_transition: enter };
+
+const rules = (own: Record<string, Rule>): Map<string, Rule> => new Map(Object.entries({ ...HUBS, ...own }));
+
+const RULES = {
+  debate: rules({
+    connected: greet, debate_started: started, token, utterance, summary: summarise,
+    pause: becomes('paused'), resume: becomes('live'), complete: becomes('completed'),
+  }),
+  conversation: rules({
+    connection_established: greet, conversation_started: started, conversation_token: conversationToken,
+    conversation_utterance: conversationUtterance, conversation_speaker_changed: changeSpeaker,
+    conversation_context_updated: summarise, conversation_paused: becomes('paused'),
+    conversation_resumed: becomes('live'), conversation_completed: becomes('completed'),
+  }),
+};
 
 /** The types that a stream of this kind is read by. An EventSource hears only those that it was told. */
 export function eventTypes(kind: Kind): string[] {
-  return kind === 'debate' ? [...DEBATE.keys(), 'intervention_response', 'error', 'busy'] : [...CONVERSATION.keys(), 'conversation_error', 'busy'];
+  return [...RULES[kind].keys(), 'busy', ...(kind === 'debate' ? ['intervention_response', 'error'] : ['conversation_error'])];
 }
-
-/** The event that ends a stream of this kind. */
-export const finalType = (kind: Kind): string => (kind === 'debate' ? 'complete' : 'conversation_completed');
 
 // Pieces ----------------------------------------------------------------------------------------
 
 /** A stream on which something happens is live, even if nobody announced its start. */
 function begin(next: Next): void {
-  if (next.stage === null || next.stage === 'waiting') next.stage = 'live';
+  if (!next.stage || next.stage === 'waiting') next.stage = 'live';
 }
 
 /** Adds a token to what its voice has said so far. */
 function hear(next: Next, turn: LiveTurn): void {
   begin(next);
-  const same = next.turns.findIndex(({ participant, segment }) => participant === turn.participant && segment === turn.segment);
-  const before = next.turns[same];
+  const before = next.turns.find(({ participant, segment }) => participant === turn.participant && segment === turn.segment);
   next.turns = before ? next.turns.map((open) => (open === before ? { ...turn, text: before.text + turn.text } : open)) : [...next.turns, turn];
-  speak(next, turn.participant, turn.speaker, turn.persona);
+  speak(next, turn.speaker, turn.persona, turn.participant);
 }
 
-function said(next: Next, data: Fields, draft: Draft<State>): void {
+/** An utterance takes the place of the turns that it ends. Who interjects does not take the floor. */
+function say(next: Next, data: Manner, draft: Draft<State>, ends: (turn: LiveTurn) => boolean, name: string, slug?: string): void {
   begin(next);
+  const turn = next.turns.find(ends);
+  next.turns = next.turns.filter((open) => !ends(open));
   draft.push('utterances', data);
+  if (!data.interjection || !next.turns.length) speak(next, name, slug, turn?.participant);
 }
 
-/** Gives somebody the floor. */
-function speak(next: Next, id: string | null, name: string | null, personaSlug: string | null): void {
-  if (name === null) return;
-  if (next.kind === 'debate') { next.speaker = name; return; }
-  const now = next.speaker as Speaker | null;
-  if (now?.id !== id || now.name !== name || now.personaSlug !== personaSlug) next.speaker = { id, name, personaSlug };
+/** Gives somebody the floor. A conversation's events tell now the one, now the other of who that is. */
+function speak(next: Next, name: string | null, slug?: string | null, id?: string): void {
+  if (next.kind === 'debate' || name === null) next.speaker = name;
+  else {
+    const known = next.participants.find((one) => (slug ? one.personaSlug === slug : one.name === name));
+    next.speaker = { id: id ?? known?.id ?? null, name, personaSlug: slug ?? known?.personaSlug ?? null };
+  }
 }
 
 function liveOf(kind: Kind, turns: readonly LiveTurn[]): LiveTurn | null | ReadonlyMap<string, LiveTurn> {
   return kind === 'debate' ? turns.at(-1) ?? null : new Map(turns.map((turn) => [turn.participant, turn]));
 }
-
-const isObject = (value: unknown): value is Fields => typeof value === 'object' && value !== null;
-const text = (value: unknown): string | null => (typeof value === 'string' && value !== '' ? value : null);
-const number = (value: unknown): number | null => (typeof value === 'number' ? value : null);
-const objects = (value: unknown): Fields[] => (Array.isArray(value) ? value.filter(isObject) : []);

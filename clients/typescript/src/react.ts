@@ -2,7 +2,7 @@
 
 import { useCallback, useEffect, useMemo, useRef, useSyncExternalStore } from 'react';
 
-import { idleSnapshot, openStream, streamKey } from './store.js';
+import { IDLE, openStream, streamKey } from './store.js';
 import type { ConversationStream, DebateStream, Kind, StreamOptions, Streams } from './types.js';
 
 export interface HookOptions<S, T = S> extends StreamOptions {
@@ -50,7 +50,7 @@ function useStream<K extends Kind, T>(kind: K, id: string | null | undefined, op
     chosen.current = { stream, value };
     return value;
   };
-  return useSyncExternalStore(subscribe, () => select(store?.getSnapshot() ?? idleSnapshot(kind)), () => select(idleSnapshot(kind)));
+  return useSyncExternalStore(subscribe, () => select(store?.getSnapshot() ?? IDLE[kind]), () => select(IDLE[kind]));
 }
 
 /** Whether two values are the same, or have the same fields. */

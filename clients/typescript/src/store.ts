@@ -1,6 +1,6 @@
 /** Streams as something to subscribe to: one connection for each, however many follow it in this page. */
 
-import { Connection } from './connection.js';
+import { type Connection, connect, view } from './connection.js';
 import { initialState } from './fold.js';
 import type { Kind, StreamOptions, Streams, StreamStore } from './types.js';
 
@@ -9,58 +9,44 @@ const PATHS = { debate: '/api/debates/', conversation: '/api/conversations/sessi
 /** How long a connection outlives its last subscriber: a remount, as under StrictMode, does not cost another. */
 const LINGER_MS = 250;
 
-const nothing = (): void => {};
-const IDLE: { [K in Kind]: Streams[K] } = { debate: idle('debate'), conversation: idle('conversation') };
+interface Held { connection: Connection<never>; holders: number; linger?: ReturnType<typeof setTimeout> }
 
-function idle<K extends Kind>(kind: K): Streams[K] {
-  return Object.freeze({
-    ...initialState(kind), status: 'idle', error: null, attempt: 0, nextRetryAt: null, isConnected: false, paused: false,
-    currentPhase: '', reconnect: nothing, close: nothing, on: () => nothing,
-  }) as unknown as Streams[K];
-}
+const open = new Map<string, Held>();
+
+const nothing = (): (() => void) => () => {};
+const idle = <K extends Kind>(kind: K): Streams[K] => view<K>(
+  initialState(kind), { status: 'idle', error: null, attempt: 0, nextRetryAt: null }, { reconnect: nothing, close: nothing, on: nothing },
+);
 
 /** The snapshot while nobody follows; also what a server renders. */
-export const idleSnapshot = <K extends Kind>(kind: K): Streams[K] => IDLE[kind];
-
-const open = new Map<string, { connection: Connection<Kind>; users: number; linger: ReturnType<typeof setTimeout> | undefined }>();
-
-/** Where a stream is. */
-export function streamUrl(kind: Kind, id: string, baseUrl = ''): string {
-  return `${baseUrl.replace(/\/$/, '')}${PATHS[kind]}${encodeURIComponent(id)}`;
-}
+export const IDLE: { readonly [K in Kind]: Streams[K] } = { debate: idle('debate'), conversation: idle('conversation') };
 
 /**
  * What two followers must have in common to share a connection. Options that are not part of it are those
  * of whoever came first.
  */
-export function streamKey(kind: Kind, id: string, { baseUrl, from = 'start', transport = 'auto', token, withCredentials = false }: StreamOptions = {}): string {
-  return JSON.stringify([streamUrl(kind, id, baseUrl), from, transport, typeof token === 'function' ? true : token, withCredentials]);
+export function streamKey(kind: Kind, id: string, { baseUrl = '', from, transport, token, withCredentials }: StreamOptions): string {
+  return JSON.stringify([baseUrl + PATHS[kind] + encodeURIComponent(id), from, transport, typeof token === 'function' || token, withCredentials]);
 }
 
 /** A stream to follow. Nothing is connected before somebody subscribes. */
 export function openStream<K extends Kind>(kind: K, id: string, options: StreamOptions = {}): StreamStore<K> {
   const key = streamKey(kind, id, options);
-  const current = (): Connection<K> | undefined => open.get(key)?.connection as unknown as Connection<K> | undefined;
+  const current = (): Connection<K> | undefined => open.get(key)?.connection;
 
   /** Keeps the connection open. @returns how to let go of it */
   function hold(use: (connection: Connection<K>) => () => void): () => void {
-    let entry = open.get(key);
-    if (!entry) {
-      entry = { connection: new Connection(kind, streamUrl(kind, id, options.baseUrl), options) as unknown as Connection<Kind>, users: 0, linger: undefined };
-      open.set(key, entry);
-    }
-    const held = entry;
-    held.users += 1;
+    const held: Held = open.get(key) ?? { connection: connect(kind, JSON.parse(key)[0] as string, options) as Connection<never>, holders: 0 };
+    open.set(key, held);
     clearTimeout(held.linger);
-    const end = use(held.connection as unknown as Connection<K>);
-    held.connection.start();
-    let isHeld = true;
+    held.holders += 1;
+    let end: (() => void) | null = use(held.connection as Connection<K>);
     return () => {
-      if (!isHeld) return;
-      isHeld = false;
+      if (!end) return;
       end();
-      held.users -= 1;
-      if (held.users > 0) return;
+      end = null;
+      held.holders -= 1;
+      if (held.holders) return;
       held.linger = setTimeout(() => {
         open.delete(key);
         held.connection.stop();
@@ -69,7 +55,7 @@ export function openStream<K extends Kind>(kind: K, id: string, options: StreamO
   }
 
   return {
-    getSnapshot: () => current()?.snapshot ?? IDLE[kind],
+    getSnapshot: () => current()?.snapshot() ?? IDLE[kind],
     subscribe: (fn) => hold((connection) => connection.subscribe(fn, options.onEvent)),
     on: ((type: string, fn: (data: unknown, id: string | null) => void) => hold((connection) => connection.on(type, fn))) as Streams[K]['on'],
     reconnect: () => current()?.reconnect(),
