@@ -132,7 +132,8 @@ function catchUp(member: Member, state: States[Kind]): void {
   const { kind, clientId, stage, title, phase, summary, turnCount, followers, turns, speaker, lastEventId: id } = state;
   member.hear({ type: kind === 'debate' ? 'connected' : 'connection_established', data: { clientId }, id: null });
   for (const event of state.events) member.hear(event);
-  if (!state.caughtUp || member.now().lastEventId !== id && id !== 'earliest') return; // a snapshot is on its way
+  // Who knows more than the leader waits for the snapshot that the leader is about to get.
+  if (!state.caughtUp || ![null, 'earliest', id].includes(member.now().lastEventId)) return;
   const open = turns.map(({ speaker: name, ...turn }) => ({ name, ...turn }));
   const name = typeof speaker === 'object' ? speaker?.name ?? null : speaker;
   member.hear({ type: 'snapshot', id, data: { status: stage, title, phase, summary, turnCount, subscribers: followers, open, speaker: name } });

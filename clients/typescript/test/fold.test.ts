@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { type DebateState, type Kind, type StreamEvent, fold, initialState } from '../src/index.js';
 import { EPOCH, said, snapshot, transcript, transcripts } from './support.js';
 
-type Told = [type: string, data: unknown, id?: number | string];
+type Told = [type: string, data: unknown, id?: number | string | undefined];
 
 /** Folds events, of which those without an id repeat the last one, as an EventSource does. */
 function play<K extends Kind>(kind: K, told: Told[], state = initialState(kind)): typeof state {

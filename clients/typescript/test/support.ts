@@ -1,6 +1,7 @@
 /** A network that does as it is told. */
 
 import { readFileSync, readdirSync } from 'node:fs';
+import path from 'node:path';
 
 import { createParser } from 'eventsource-parser';
 
@@ -69,7 +70,7 @@ export const said = (speaker: string, content: string, more: object = {}): objec
   id: content, timestamp: 1, phase: 'opening', speaker, content, ...more,
 });
 
-const FOLDER = new URL('../../../tests/transcripts/', import.meta.url);
+const FOLDER = path.resolve(import.meta.dirname, '../../../tests/transcripts');
 
 /** The streams that the Rust tests compare byte for byte. */
 export const transcripts = readdirSync(FOLDER).filter((name) => /^(debate|conversation)_/.test(name)).map((name) => name.replace('.txt', ''));
@@ -83,7 +84,7 @@ export function transcript(name: string): StreamEvent[] {
       last = id ?? last;
       events.push({ type: event, data: JSON.parse(data), id: last });
     },
-  }).feed(readFileSync(new URL(`${name}.txt`, FOLDER), 'utf8'));
+  }).feed(readFileSync(path.join(FOLDER, `${name}.txt`), 'utf8'));
   return events;
 }
 
