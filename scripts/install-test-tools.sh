@@ -11,12 +11,12 @@ compiles() { cc -x c -o /dev/null - <<<'int main(void) { return 0; }' 2>/dev/nul
 fail() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
 
 for tool in cargo node npm; do
-  command -v "$tool" >/dev/null || fail "$tool is missing: install Rust (rustup) and Node 20.11 or later first"
+  command -v "$tool" >/dev/null || fail "$tool is missing: install Rust (rustup) and Node 20.19 or later first"
 done
 node -e '
   const [major, minor] = process.versions.node.split(".").map(Number);
-  process.exit(major > 20 || (major === 20 && minor >= 11) ? 0 : 1);
-' || fail "Node $(node --version) is too old: 20.11 or later is needed"
+  process.exit(major > 20 || (major === 20 && minor >= 19) ? 0 : 1);
+' || fail "Node $(node --version) is too old: 20.19 or later is needed"
 for component in fmt clippy; do
   cargo "$component" --version >/dev/null 2>&1 || fail "cargo $component is missing: rustup component add rustfmt clippy"
 done

@@ -15,6 +15,7 @@ mod replay;
 mod stream_actor;
 mod stream_state;
 mod subscriber;
+mod totals;
 
 use std::{
     net::IpAddr,
@@ -38,6 +39,7 @@ pub use self::{
     },
     registry::Registry,
     subscriber::SubscriberBody,
+    totals::HubTotals,
 };
 use self::{
     messages::{Connect, Inspect, Inspection},

@@ -10,8 +10,7 @@ use rust_embed::RustEmbed;
 use super::error::ApiError;
 
 #[derive(RustEmbed)]
-#[folder = "viewer/"]
-#[exclude = "*.test.js"]
+#[folder = "viewer/dist/"]
 struct Files;
 
 /// Nothing but our own files runs, and nothing that was published becomes markup.
@@ -25,7 +24,7 @@ pub(super) async fn asset(
     name: Path<String>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    file(&name, &request)
+    file(&format!("assets/{name}"), &request)
 }
 
 /// A file that browsers ask for each time, so that no two versions of the page's modules meet.
