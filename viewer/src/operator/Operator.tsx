@@ -64,7 +64,7 @@ function Streams({ rows }: { rows: readonly Row[] }) {
     <section aria-labelledby="streams-heading">
       <h2 id="streams-heading">Streams</h2>
       {rows.length === 0 ? <p className="none">Nothing has been published yet.</p> : (
-        <div className="table-scroll" tabIndex={0} role="region" aria-labelledby="streams-heading">
+        <div className="table-scroll" tabIndex={0} role="region" aria-label="Table of streams">
           <table className="streams-table">
             <thead><tr><th scope="col">Stream</th><th scope="col">State</th><th scope="col" className="number">Followers</th><th scope="col" className="number">Events/s</th><th scope="col" className="number">Stored</th><th scope="col">Last event</th></tr></thead>
             <tbody>

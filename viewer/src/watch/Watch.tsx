@@ -62,11 +62,11 @@ export function Watch({ kind, id }: { kind: Kind; id: string }) {
       </header>
 
       <div className="side">
-        <div className="billing">
+        <section className="billing" aria-labelledby="title">
           <p className="eyebrow">{whole.title === null && whole.proposition === null ? STREAM_WORDS[kind] : kind === 'debate' ? 'The question' : 'The conversation'}</p>
           <h1 id="title" ref={heading} tabIndex={-1} dir="auto">{title}</h1>
           {proposition && <p className="proposition" dir="auto">{proposition}</p>}
-        </div>
+        </section>
         <aside id="details" className="rail" popover="auto" aria-label="About this stream">
           <button type="button" className="icon-button close-details" popoverTarget="details" popoverTargetAction="hide" aria-label="Close"><Icon name="close" /></button>
           <Rail view={view} growing={growing} onShow={show} />

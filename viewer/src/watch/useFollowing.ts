@@ -35,7 +35,8 @@ export function useFollowing(view: StreamView, starts: boolean | null) {
 
   useEffect(() => {
     const speeches = view.entries.filter((entry) => entry.kind === 'speech').length;
-    if (following === false) setUnseen((before) => before + Math.max(0, speeches - counted.current));
+    const fresh = Math.max(0, speeches - counted.current);
+    if (following === false) setUnseen((before) => before + fresh);
     else setUnseen(0);
     counted.current = speeches;
   }, [following, view.entries]);
