@@ -2,7 +2,8 @@
  * Compares a picture of the page with a kept one.
  *
  * Both are made smaller first, by so much that how a machine draws its letters does not count, but where
- * they stand does. `CLEARSIDE_KEEP_PICTURES=1` keeps what is seen, for somebody to look at and commit.
+ * they stand does. `CLEARSIDE_KEEP_PICTURES=1` keeps what is seen, for somebody to look at and commit;
+ * `CLEARSIDE_PICTURES=<folder>` leaves every picture there as it was seen, and what differs from a kept one.
  */
 
 import assert from 'node:assert/strict';
@@ -14,10 +15,9 @@ import { PNG } from 'pngjs';
 
 const KEPT = path.join(import.meta.dirname, '../pictures');
 const KEEP = process.env.CLEARSIDE_KEEP_PICTURES === '1';
-/** Where a picture that differs is left, beside the kept one and what differs; a folder that stays, if one is named. */
-const FAILED = process.env.CLEARSIDE_PICTURES;
+const FOLDER = process.env.CLEARSIDE_PICTURES;
 
-const SMALLER = 4;
+const SMALLER = 5;
 const COLOUR_TOLERANCE = 0.12;
 const PIXELS_TOLERANCE = 0.02;
 
@@ -38,8 +38,15 @@ function shrink({ width, height, data }) {
   return small;
 }
 
+function leave(name, picture) {
+  if (!FOLDER) return;
+  mkdirSync(FOLDER, { recursive: true });
+  writeFileSync(path.join(FOLDER, name), picture);
+}
+
 /** @param {string} name @param {Buffer} screenshot */
 export function assertLooksAsKept(name, screenshot) {
+  leave(`${name}.png`, screenshot);
   const seen = shrink(PNG.sync.read(screenshot));
   const file = path.join(KEPT, `${name}.png`);
   if (KEEP) {
@@ -53,11 +60,8 @@ export function assertLooksAsKept(name, screenshot) {
   const difference = new PNG({ width: seen.width, height: seen.height });
   const pixels = pixelmatch(kept.data, seen.data, difference.data, seen.width, seen.height, { threshold: COLOUR_TOLERANCE, includeAA: true });
   const part = pixels / (seen.width * seen.height);
-  if (part > PIXELS_TOLERANCE && FAILED) {
-    mkdirSync(FAILED, { recursive: true });
-    for (const [what, picture] of [['seen', seen], ['kept', kept], ['difference', difference]]) {
-      writeFileSync(path.join(FAILED, `${name}.${what}.png`), PNG.sync.write(picture));
-    }
+  if (part > PIXELS_TOLERANCE) {
+    for (const [what, picture] of Object.entries({ seen, kept, difference })) leave(`${name}.${what}.png`, PNG.sync.write(picture));
   }
   assert.ok(part <= PIXELS_TOLERANCE, `${name}: ${(part * 100).toFixed(1)} % of the picture differs from the kept one (CLEARSIDE_PICTURES=<folder> leaves both there)`);
 }

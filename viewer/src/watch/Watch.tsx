@@ -74,6 +74,7 @@ export function Watch({ kind, id }: { kind: Kind; id: string }) {
       </div>
 
       <main id="main" className="stage" tabIndex={-1}>
+        <h2 className="visually-hidden">Transcript</h2>
         <div id="transcript" className="transcript"><Transcript entries={view.entries} voices={view.voices} startedAt={view.startedAt} /></div>
         <div id="open" className="transcript on-air" data-voices={view.open.length}>
           {view.open.map(({ voice, segment, text }) => <OpenSpeech key={`${voice}-${segment}`} voice={view.voices[voice]!} text={text} />)}
