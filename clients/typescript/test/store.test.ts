@@ -71,7 +71,7 @@ describe('one connection', () => {
     await pass(100);
     const leaveAgain = other.subscribe(() => {});
     await pass(LINGER);
-    expect(FakeSource.live).toHaveLength(1);
+    expect(FakeSource.opened, 'it was still open').toHaveLength(1);
     leaveAgain();
     await pass(LINGER);
     expect(FakeSource.live).toHaveLength(0);
