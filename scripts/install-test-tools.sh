@@ -6,17 +6,18 @@ PATH=$PATH:/usr/sbin # where Debian puts nginx, out of sight of all but root
 
 # command:package
 needed=(curl:curl git:git chromium:chromium nginx:nginx strace:strace eatmydata:eatmydata)
+draws() { fc-match --format '%{family}' 'Liberation Serif' 2>/dev/null | grep -q Liberation; } # the kept pictures of the page are in these letters
 compiles() { cc -x c -o /dev/null - <<<'int main(void) { return 0; }' 2>/dev/null; } # Rust links, and SQLite is C
 
 fail() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
 
 for tool in cargo node npm; do
-  command -v "$tool" >/dev/null || fail "$tool is missing: install Rust (rustup) and Node 20.11 or later first"
+  command -v "$tool" >/dev/null || fail "$tool is missing: install Rust (rustup) and Node 20.19 or later first"
 done
 node -e '
   const [major, minor] = process.versions.node.split(".").map(Number);
-  process.exit(major > 20 || (major === 20 && minor >= 11) ? 0 : 1);
-' || fail "Node $(node --version) is too old: 20.11 or later is needed"
+  process.exit(major > 20 || (major === 20 && minor >= 19) ? 0 : 1);
+' || fail "Node $(node --version) is too old: 20.19 or later is needed"
 for component in fmt clippy; do
   cargo "$component" --version >/dev/null 2>&1 || fail "cargo $component is missing: rustup component add rustfmt clippy"
 done
@@ -25,6 +26,7 @@ packages=()
 for entry in "${needed[@]}"; do
   command -v "${entry%%:*}" >/dev/null || packages+=("${entry#*:}")
 done
+draws || packages+=(fonts-liberation fontconfig)
 compiles || packages+=(gcc libc6-dev)
 [[ ${#packages[@]} -eq 0 ]] && exit 0
 
@@ -52,4 +54,5 @@ fi
 for entry in "${needed[@]}"; do
   command -v "${entry%%:*}" >/dev/null || fail "${entry%%:*} is still missing after apt-get install ${entry#*:}"
 done
+draws || fail 'the Liberation fonts are still missing'
 compiles || fail 'there is still no C compiler that works'

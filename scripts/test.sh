@@ -121,6 +121,23 @@ node_suite() {
   tally "$name" "$status" "$p" "$f"
 }
 
+# The TypeScript client's tests. Vitest counts in a format of its own.
+vitest_suite() {
+  local name=$1 folder=$2 status=0 p f s
+  export VITEST_JSON=$work/vitest.json
+  rm -f "$VITEST_JSON"
+  run "$name" env -C "$folder" node_modules/.bin/vitest run || status=$?
+  read -r p f s < <(node -p '
+    const { numPassedTests, numFailedTests, numPendingTests, numTodoTests } = JSON.parse(require("fs").readFileSync(process.env.VITEST_JSON));
+    [numPassedTests, numFailedTests, numPendingTests + numTodoTests].join(" ")' 2>/dev/null || echo 0 0 0)
+  if [[ $s -gt 0 ]]; then
+    echo "    FAILED: $s tests were skipped"
+    failures+=("$name: skipped tests")
+    f=$((f + s))
+  fi
+  tally "$name" "$status" "$p" "$f"
+}
+
 install_packages() { # npm writes that file last
   [[ node_modules/.package-lock.json -nt package-lock.json ]] || npm ci --ignore-scripts --no-audit --no-fund
 }
@@ -135,8 +152,13 @@ check 'Clippy' cargo clippy --locked --all-targets -- -D warnings
 check 'Clippy, the library alone' cargo clippy --locked --no-default-features --lib -- -D warnings
 check 'Documentation' env RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
 
+check 'Packages of the TypeScript client' env -C clients/typescript bash -c "$(declare -f install_packages); install_packages"
+vitest_suite 'The TypeScript client' clients/typescript
+
 cargo_suite 'Rust tests' cargo test --locked --no-fail-fast ${full:+-- --include-ignored "${by_hand[@]/#/--skip=}"}
-node_suite 'The viewer' viewer/*.test.js
+check 'Packages of the viewer' env -C viewer bash -c "$(declare -f install_packages); install_packages"
+check 'The viewer: types' viewer/node_modules/.bin/tsc --project viewer
+node_suite 'The viewer' viewer/test/*.test.mjs
 
 check 'The server' cargo build --locked --bin clearside-sse
 target=$(cargo metadata --locked --format-version 1 --no-deps | node -p 'JSON.parse(require("fs").readFileSync(0)).target_directory') || target=target

@@ -16,6 +16,7 @@ mod replay;
 mod stream_actor;
 mod stream_state;
 mod subscriber;
+mod totals;
 
 use std::{
     net::IpAddr,
@@ -39,6 +40,7 @@ pub use self::{
     },
     registry::Registry,
     subscriber::SubscriberBody,
+    totals::HubTotals,
 };
 use self::{
     messages::{Connect, Inspect, Inspection},
@@ -306,3 +308,5 @@ impl Hub {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod typescript;

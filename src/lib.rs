@@ -59,7 +59,7 @@ pub use crate::{
     http::{Api, RateLimit, RateLimits, cors},
     hub::{
         BATCH_MAX, Broadcast, BroadcastError, ClientCounts, ConnectError, Hub, HubConfig, HubStats,
-        KindStats, PublishError, Published, Registry, RegistryAddr, SendToClient,
+        HubTotals, KindStats, PublishError, Published, Registry, RegistryAddr, SendToClient,
         SendToClientError, Shutdown, SnapshotView, Stats, SubscriberBody,
     },
     orchestrator::{

@@ -14,18 +14,22 @@ use crate::stream_key::StreamId;
 /// `conversation_started`: what will be talked about, and by whom.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "ConversationStarted"))]
 pub struct SessionStarted {
     /// The topic, as the list of conversations shows it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
     pub title: Option<String>,
     /// Who takes part.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(test, ts(optional, as = "Option<Vec<Participant>>"))]
     pub participants: Vec<Participant>,
 }
 
 /// One who takes part in a conversation.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Participant {
     /// Unique within the conversation.
     pub id: String,
@@ -33,6 +37,7 @@ pub struct Participant {
     pub name: String,
     /// The persona that is spoken with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
     pub persona_slug: Option<String>,
     /// Whether this is the host.
     #[serde(default)]
@@ -42,6 +47,7 @@ pub struct Participant {
 /// `conversation_utterance`: somebody has spoken. Ends the tokens of that persona.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "ConversationUtterance"))]
 pub struct Utterance {
     /// The conversation.
     pub session_id: String,
@@ -54,14 +60,17 @@ pub struct Utterance {
     /// Whether the host spoke.
     pub is_host: bool,
     /// How many turns there have been, this one counted.
+    #[cfg_attr(test, ts(type = "number"))]
     pub turn_count: Number,
     /// Milliseconds since the Unix epoch. The server's own time takes its place on the wire.
+    #[cfg_attr(test, ts(type = "number"))]
     pub timestamp: Number,
 }
 
 /// `conversation_token`: a piece of what is being said. Transient.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "ConversationToken"))]
 pub struct Token {
     /// Who speaks.
     pub participant_id: String,
@@ -78,6 +87,7 @@ pub struct Token {
 /// `conversation_speaker_changed`: somebody else has the floor.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct SpeakerChanged {
     /// The conversation.
     pub session_id: String,
@@ -87,18 +97,21 @@ pub struct SpeakerChanged {
     pub speaker_name: String,
     /// The persona that speaks now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
     pub persona_slug: Option<String>,
 }
 
 /// `conversation_context_updated`: the conversation so far, in a few words.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct ContextUpdated {
     /// The conversation.
     pub session_id: String,
     /// What has been said so far.
     pub summary: String,
     /// How many turns the summary covers.
+    #[cfg_attr(test, ts(type = "number"))]
     pub turn_count: Number,
 }
 

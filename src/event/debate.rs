@@ -12,6 +12,7 @@ use crate::stream_key::StreamId;
 
 /// `debate_started`: what will be debated. Ours; the specification has no such event.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct DebateStarted {
     /// The question, as the list of debates shows it.
     pub title: String,
@@ -19,10 +20,12 @@ pub struct DebateStarted {
 
 /// `utterance`: somebody has spoken. Ends that speaker's tokens.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Utterance {
     /// The utterance's own id, the publisher's choice.
     pub id: String,
     /// When it was spoken, in milliseconds since the Unix epoch.
+    #[cfg_attr(test, ts(type = "number"))]
     pub timestamp: Number,
     /// The phase in which it was spoken.
     pub phase: String,
@@ -34,15 +37,18 @@ pub struct Utterance {
 
 /// `phase_transition`: the debate enters its next phase.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct PhaseTransition {
     /// The phase that begins.
     pub phase: String,
     /// When, in milliseconds since the Unix epoch.
+    #[cfg_attr(test, ts(type = "number"))]
     pub timestamp: Number,
 }
 
 /// `token`: a piece of what is being said. Transient.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "DebateToken"))]
 pub struct Token {
     /// Who speaks.
     pub speaker: String,
@@ -50,6 +56,7 @@ pub struct Token {
     pub token: String,
     /// Which of the speaker's texts it belongs to, where there are several at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
     pub segment: Option<String>,
 }
 

@@ -8,6 +8,7 @@ use serde::Serialize;
 /// How far a stream has come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub enum Status {
     /// Nothing has been published yet.
     #[default]
@@ -44,6 +45,7 @@ impl Status {
 /// What a client that joins late needs to know of the events it has not seen.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Snapshot {
     /// How far the stream has come.
     pub status: Status,
@@ -119,6 +121,7 @@ pub(crate) struct Token {
 
 /// An utterance that is being spoken: its text so far.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct OpenUtterance {
     /// Who speaks.
     pub participant: String,

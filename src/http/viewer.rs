@@ -1,17 +1,26 @@
 //! The page on which a person watches, embedded in the binary.
 
+use std::{
+    collections::HashMap,
+    io::{self, Write},
+    sync::{LazyLock, Mutex, PoisonError},
+};
+
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::header::{self, ETag, EntityTag, Header, HeaderName, IfNoneMatch},
-    web::Path,
+    http::header::{
+        self, AcceptEncoding, ContentEncoding, ETag, Encoding, EntityTag, Header, HeaderName,
+        IfNoneMatch,
+    },
+    web::{Bytes, Path},
 };
-use rust_embed::RustEmbed;
+use flate2::{Compression, write::GzEncoder};
+use rust_embed::{EmbeddedFile, RustEmbed};
 
 use super::error::ApiError;
 
 #[derive(RustEmbed)]
-#[folder = "viewer/"]
-#[exclude = "*.test.js"]
+#[folder = "viewer/dist/"]
 struct Files;
 
 /// Nothing but our own files runs, and nothing that was published becomes markup.
@@ -25,13 +34,15 @@ pub(super) async fn asset(
     name: Path<String>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    file(&name, &request)
+    file(&format!("assets/{name}"), &request)
 }
 
 /// A file that browsers ask for each time, so that no two versions of the page's modules meet.
 fn file(name: &str, request: &HttpRequest) -> Result<HttpResponse, ApiError> {
     let file = Files::get(name).ok_or_else(|| ApiError::not_found("there is no such file"))?;
-    let tag = EntityTag::new_strong(hex(&file.metadata.sha256_hash()));
+    let compressed = if takes_gzip(request) { compressed(&file) } else { None };
+    let suffix = if compressed.is_some() { "-gzip" } else { "" };
+    let tag = EntityTag::new_strong(hex(&file.metadata.sha256_hash()) + suffix);
     let mut answer = match IfNoneMatch::parse(request) {
         Ok(IfNoneMatch::Items(known)) if known.contains(&tag) => HttpResponse::NotModified(),
         _ => HttpResponse::Ok(),
@@ -39,10 +50,39 @@ fn file(name: &str, request: &HttpRequest) -> Result<HttpResponse, ApiError> {
     answer
         .insert_header(ETag(tag))
         .insert_header((header::CACHE_CONTROL, "no-cache"))
+        .insert_header((header::VARY, "accept-encoding"))
         .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
         .insert_header((HeaderName::from_static("referrer-policy"), "no-referrer"))
         .content_type(file.metadata.mimetype());
-    Ok(answer.body(file.data.into_owned()))
+    Ok(match compressed {
+        Some(bytes) => answer.insert_header(ContentEncoding::Gzip).body(bytes),
+        None => answer.body(file.data.into_owned()),
+    })
+}
+
+fn takes_gzip(request: &HttpRequest) -> bool {
+    let offered = [Encoding::gzip(), Encoding::identity()];
+    AcceptEncoding::parse(request)
+        .is_ok_and(|accepted| accepted.negotiate(offered.iter()) == Some(Encoding::gzip()))
+}
+
+/// The file's bytes for the wire. Each is compressed once; a debug build reads files that change.
+fn compressed(file: &EmbeddedFile) -> Option<Bytes> {
+    static KNOWN: LazyLock<Mutex<HashMap<[u8; 32], Bytes>>> = LazyLock::new(Mutex::default);
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let hash = file.metadata.sha256_hash();
+    if let Some(bytes) = known.get(&hash) {
+        return Some(bytes.clone());
+    }
+    let bytes = Bytes::from(gzip(&file.data).ok()?);
+    known.insert(hash, bytes.clone());
+    Some(bytes)
+}
+
+fn gzip(data: &[u8]) -> io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(data)?;
+    encoder.finish()
 }
 
 fn hex(bytes: &[u8]) -> String {

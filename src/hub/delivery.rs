@@ -68,6 +68,7 @@ impl Delivery {
 /// A stream's state at this moment, as the `snapshot` event words it.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "Snapshot"))]
 pub struct SnapshotView {
     /// What its events have come to. The speaker is the one who is being heard.
     #[serde(flatten)]

@@ -11,6 +11,7 @@ use super::{
     registry::Registry,
     stream_actor::StreamActor,
     subscriber::SubscriberHandle,
+    totals::HubTotals,
 };
 use crate::{
     event::{Event, EventError, EventId, NewEvent},
@@ -58,13 +59,15 @@ pub enum SendToClientError {
 #[rtype(result = "HubStats")]
 pub struct Stats;
 
-/// How many streams are followed, and by how many.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+/// How many streams are followed, and by how many, and what has happened so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct HubStats {
     /// Of debates.
     pub debates: KindStats,
     /// Of conversations.
     pub conversations: KindStats,
+    /// Counts since the hub started.
+    pub totals: HubTotals,
 }
 
 /// How many streams of a kind are followed, and by how many.
@@ -122,6 +125,16 @@ pub enum ConnectError {
     /// The stream's history cannot be read now.
     #[error("the stream is unavailable")]
     Unavailable,
+}
+
+impl ConnectError {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::ShuttingDown => "shutting_down",
+            Self::Unavailable => "unavailable",
+        }
+    }
 }
 
 /// A connection has ended.

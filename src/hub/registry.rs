@@ -23,6 +23,7 @@ use super::{
         Retire, SendToClient, SendToClientError, Shutdown, Stats, StreamIdle,
     },
     stream_actor::StreamActor,
+    totals::Totals,
 };
 use crate::{
     clock::Clock,
@@ -44,6 +45,7 @@ pub struct Registry {
     clients: usize,
     /// How many clients come from each address.
     addresses: HashMap<IpAddr, usize>,
+    totals: Totals,
     /// Waits for the last client to go, once the hub is shutting down.
     shutting_down: Option<Vec<oneshot::Sender<()>>>,
 }
@@ -72,6 +74,7 @@ impl Registry {
             streams: HashMap::new(),
             clients: 0,
             addresses: HashMap::new(),
+            totals: Totals::default(),
             shutting_down: None,
         }
     }
@@ -167,9 +170,11 @@ impl Handler<Connect> for Registry {
 
     fn handle(&mut self, connect: Connect, ctx: &mut Self::Context) -> Self::Result {
         if let Some(refusal) = self.refusal(&connect) {
+            self.totals.refused(refusal);
             return Box::pin(async move { Err(refusal) });
         }
         self.clients += 1;
+        self.totals.connected();
         if let Some(address) = connect.address {
             *self.addresses.entry(address).or_default() += 1;
         }
@@ -189,6 +194,7 @@ impl Handler<Disconnect> for Registry {
         };
         if let Some(address) = entry.clients.remove(&gone.subscriber) {
             self.clients -= 1;
+            self.totals.disconnected(gone.reason);
             if let Some(address) = address {
                 forget_one(&mut self.addresses, address);
             }
@@ -209,8 +215,13 @@ impl Handler<Broadcast> for Registry {
         if let Some(limit) = self.exceeded_limit(&broadcast) {
             return Box::pin(async move { Err(PublishError::TooLarge { limit }) });
         }
+        let totals = self.totals.published();
         let published = self.entry(&broadcast.stream.clone(), ctx).ask(broadcast);
-        Box::pin(async move { published.await.unwrap_or(Err(PublishError::Unavailable)) })
+        Box::pin(async move {
+            let published = published.await.unwrap_or(Err(PublishError::Unavailable))?;
+            totals.add(&published);
+            Ok(published)
+        })
     }
 }
 
@@ -230,6 +241,7 @@ impl Handler<NextChunk> for Registry {
     type Result = ResponseFuture<Option<Chunk>>;
 
     fn handle(&mut self, question: NextChunk, _: &mut Self::Context) -> Self::Result {
+        self.totals.caught_up();
         let chunk = self.streams.get_mut(&question.stream).map(|entry| entry.ask(question));
         Box::pin(async move { chunk?.await.ok().flatten() })
     }
@@ -248,7 +260,7 @@ impl Handler<Stats> for Registry {
     type Result = MessageResult<Stats>;
 
     fn handle(&mut self, _: Stats, _: &mut Self::Context) -> Self::Result {
-        let mut stats = HubStats::default();
+        let mut stats = HubStats { totals: self.totals.read(), ..HubStats::default() };
         for (key, entry) in &self.streams {
             let kind = match key.kind() {
                 StreamKind::Debate => &mut stats.debates,

@@ -24,9 +24,12 @@ pub(crate) enum Start {
 
 /// Events that a cursor asked for and that cannot be replayed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub(crate) struct Gap {
     /// The cursor; none if it was not an id: what makes no sense is not repeated.
+    #[cfg_attr(test, ts(type = "string | null"))]
     pub(crate) requested: Option<EventId>,
+    /// Why.
     pub(crate) reason: GapReason,
     /// How many events are missing, where that can be known.
     pub(crate) missed: Option<u64>,
@@ -34,6 +37,7 @@ pub(crate) struct Gap {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub(crate) enum GapReason {
     /// The history no longer reaches back that far.
     Expired,

@@ -166,6 +166,29 @@ async fn stats_count_streams_and_clients_and_return_to_zero() {
 }
 
 #[actix_web::test]
+async fn totals_tell_what_was_published_and_why_connections_ended() {
+    let server = TestServer::start().await;
+    let gone = server.follow_live("/api/debates/d1/stream").await;
+    drop(gone);
+    server.until_clients(0).await;
+    let _ended = server.follow_live("/api/debates/d1/stream").await;
+    let events = json!([
+        { "type": "token", "data": { "speaker": "Pro", "token": "Well" } },
+        { "type": "note", "data": {} },
+        { "type": "complete", "data": {} },
+    ]);
+    let answer = server.post("/api/debates/d1/events", &events).await;
+    assert_eq!(answer.status(), 201);
+    server.until_clients(0).await;
+
+    let totals = &server.get("/api/stats").await.json()["totals"];
+    assert_eq!(totals["connections"], 2);
+    assert_eq!(totals["disconnects"], json!({ "closed_by_client": 1, "completed": 1 }));
+    assert_eq!(totals["refusals"], json!({}));
+    assert_eq!((&totals["events"], &totals["transientEvents"]), (&json!(2), &json!(1)));
+}
+
+#[actix_web::test]
 async fn one_client_can_be_sent_an_event_by_message() {
     let server = TestServer::start().await;
     let mut wire = server.follow("/api/debates/d1/stream").await;

@@ -1,27 +1,19 @@
 /** The page at `/`, on the real server: what a person sees of a debate and of a conversation. */
 
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
-import path from 'node:path';
 import { after, before, test } from 'node:test';
 
 import { launchBrowser } from './support/browser.mjs';
 import { layCable } from './support/cable.mjs';
 import { complete, phase, utterance } from './support/events.mjs';
-import { startServer, temporaryFolder } from './support/server.mjs';
+import { all, assertFits, openPage, openWords, PHONE, statusBecomes, words, wordsGrow } from './support/page.mjs';
+import { startServer } from './support/server.mjs';
 import { until } from './support/until.mjs';
-
-const PHONE = { width: 390, height: 844 };
-const DESKTOP = { width: 1280, height: 800 };
-
-/** Pictures of what was seen: in a folder that stays, if one is named. */
-const PICTURES = process.env.CLEARSIDE_PICTURES ?? temporaryFolder();
 
 let browser;
 let server;
 
 before(async () => {
-  mkdirSync(PICTURES, { recursive: true });
   [browser, server] = await Promise.all([launchBrowser(), startServer({ args: ['--retry', '300ms'] })]);
 });
 after(async () => {
@@ -29,63 +21,27 @@ after(async () => {
   await server?.end();
 });
 
-/**
- * Opens a page, and in the end holds against it all that its console complained of: script errors,
- * violations of the content security policy, resources that are not there.
- */
-async function open(t, address, { viewport = DESKTOP, base = server.base, tolerated = /(?!)/ } = {}) {
-  const context = await browser.newContext({ viewport });
-  const page = await context.newPage();
-  const complaints = [];
-  page.on('pageerror', (error) => complaints.push(error.stack));
-  page.on('console', (message) => { if (['error', 'warning'].includes(message.type())) complaints.push(message.text()); });
-  await page.goto(base + address);
-  t.after(async () => {
-    await context.close();
-    assert.deepEqual(complaints.filter((complaint) => !tolerated.test(complaint)), []);
-  });
-  return page;
-}
-
-const words = (page, selector) => page.locator(selector).textContent();
-const all = (page, selector) => page.locator(selector).allTextContents();
-const statusBecomes = (page, status) => until(`the page says ${status}`, async () => await words(page, '#status') === status);
-const openWords = async (page) => (await all(page, '#open .words'))[0] ?? '';
-
-/** Waits until what is being spoken has grown, without what was there having changed. */
-async function wordsGrow(page) {
-  const first = await until('somebody speaks', () => openWords(page));
-  return until('the speech grows', async () => {
-    const later = await openWords(page);
-    return later.length > first.length && later.startsWith(first.trimEnd());
-  });
-}
-
-async function assertFits(page, what) {
-  const [content, width] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
-  assert.ok(content <= width, `${what} is ${content} px wide on ${width} px`);
-}
+const open = (t, address, { base = server.base, ...options } = {}) => openPage(t, browser, base + address, options);
+const speak = (id, speaker, token) => server.say('debate', id, { type: 'token', data: { speaker, token } });
 
 test('first visit: one button starts the sample, and the debate is live, with phase and speaker and growing words', async (t) => {
   const fresh = await startServer();
   t.after(() => fresh.end());
   const page = await open(t, '/', { base: fresh.base });
-  await page.locator('#first-visit').waitFor();
-  await page.screenshot({ path: path.join(PICTURES, 'first-visit.png') });
-
-  await page.locator('#first-visit button').click();
+  await page.getByRole('button', { name: 'Start a sample debate' }).click();
   await statusBecomes(page, 'Live');
   assert.match(page.url(), /\?debate=sample-\w+$/);
   await wordsGrow(page);
   assert.equal(await words(page, '#phase'), 'Opening Statements');
   assert.match(await words(page, '#speaker'), /Moderator/);
   assert.equal(await words(page, '#speaker-label'), 'Speaking');
-  await page.screenshot({ path: path.join(PICTURES, 'live.png') });
 
   await page.locator('.bar .brand').click();
-  await until('the list has it', async () => (await all(page, '#debate-list .stream')).length === 1);
-  assert.equal(await page.locator('#first-visit').isVisible(), false);
-  await page.screenshot({ path: path.join(PICTURES, 'home.png') });
+  await until('the list has it', async () => (await all(page, '.card')).length === 1);
+  assert.match((await all(page, '.card'))[0], /Live.*talking AI of a dead person.*Opening Statements/);
+  assert.equal(await page.locator('#first-visit').count(), 0);
+  await page.locator('.card').click();
+  await statusBecomes(page, 'Live');
 });
 
 test('FR-204: phase and speaker are shown at all times, from before the first word to after the last', async (t) => {
@@ -97,12 +53,12 @@ test('FR-204: phase and speaker are shown at all times, from before the first wo
     window.shown = { frames: 0, bad: [], phases: new Set(), speakers: new Set() };
     (function look() {
       const [phase, speaker] = ['phase', 'speaker'].map((id) => document.getElementById(id));
-      if (!phase.textContent.trim() || !speaker.textContent.trim() || !phase.checkVisibility() || !speaker.checkVisibility()) {
-        window.shown.bad.push(document.getElementById('watch').innerText.slice(0, 200));
+      if (!phase?.textContent.trim() || !speaker?.textContent.trim() || !phase.checkVisibility() || !speaker.checkVisibility()) {
+        window.shown.bad.push(document.body.innerText.slice(0, 200));
       }
       window.shown.frames += 1;
-      window.shown.phases.add(phase.textContent);
-      window.shown.speakers.add(speaker.querySelector('bdi')?.textContent ?? speaker.textContent);
+      window.shown.phases.add(phase?.textContent);
+      window.shown.speakers.add(speaker?.querySelector('bdi')?.textContent ?? speaker?.textContent);
       requestAnimationFrame(look);
     })();
   });
@@ -119,7 +75,6 @@ test('FR-204: phase and speaker are shown at all times, from before the first wo
   assert.deepEqual(await all(page, '#transcript .speech h3'), data('utterance').map(({ speaker }) => speaker), 'every speech, in order');
   assert.equal(await page.locator('#open .speech').count(), 0, 'nobody is left speaking');
   assert.ok(shown.frames > 20);
-  await page.screenshot({ path: path.join(PICTURES, 'ended.png') });
 });
 
 test('deep link into the middle: the transcript so far, the speech so far, then what follows, each once', async (t) => {
@@ -132,12 +87,13 @@ test('deep link into the middle: the transcript so far, the speech so far, then 
   await until('the speech so far is there', async () => await openWords(page) === 'Half a sentence');
   assert.equal(await words(page, '#title'), 'Is a deep link enough?');
   assert.deepEqual(await all(page, '#transcript .speech .words'), ['speech 1', 'speech 2']);
-  await server.say('debate', id, { type: 'token', data: { speaker: 'Pro Advocate', token: ', and on' } });
+  await speak(id, 'Pro Advocate', ', and on');
   await until('it grows', async () => await openWords(page) === 'Half a sentence, and on');
+  assert.doesNotMatch(await words(page, '#announcer'), /Half a sentence/, 'screen readers are not told word by word');
   await server.publish('debate', id, utterance(3, 'Half a sentence, and on it went.'));
   await until('the speech is whole', async () => (await all(page, '#transcript .speech .words'))[2] === 'Half a sentence, and on it went.');
   assert.equal(await page.locator('#open .speech').count(), 0);
-  assert.match(await words(page, '#announcer'), /Pro Advocate: Half a sentence, and on it went\./, 'screen readers hear the whole speech');
+  await until('screen readers hear the whole speech', async () => /Pro Advocate: Half a sentence, and on it went\./.test(await words(page, '#announcer')));
 
   await server.publish('debate', id, complete);
   await statusBecomes(page, 'Ended');
@@ -157,7 +113,6 @@ test('pause holds the words, resume lets them go on where they stopped, stop end
 
   await page.getByRole('button', { name: 'Pause' }).click();
   for (const tab of [page, watcher]) await statusBecomes(tab, 'Paused');
-  await page.screenshot({ path: path.join(PICTURES, 'paused.png') });
   const heldAt = await until('no word has come for a second', async () => {
     const before = await openWords(page);
     await new Promise((resolve) => setTimeout(resolve, 1_000));
@@ -173,10 +128,37 @@ test('pause holds the words, resume lets them go on where they stopped, stop end
   await page.getByRole('button', { name: 'Stop' }).click();
   await page.getByRole('button', { name: 'Stop for everyone?' }).click();
   for (const tab of [page, watcher]) await statusBecomes(tab, 'Ended');
-  assert.match(await words(watcher, '#placeholder'), /has ended/);
+  assert.match(await words(watcher, '.plate'), /has ended/);
 });
 
-test('a conversation: hosts, guests and turns, as they are spoken and at the end', async (t) => {
+test('who may not steer is told so, and is not offered it again', async (t) => {
+  const id = 'not-yours';
+  await server.publish('debate', id, utterance(1));
+  const page = await open(t, `/?debate=${id}`, { tolerated: /403/ });
+  await page.route('**/pause', (route) => route.fulfill({ status: 403, json: { error: { code: 'forbidden', message: 'no grant' } } }));
+  await page.getByRole('button', { name: 'Pause' }).click();
+  await until('it says why', async () => /may watch, but not steer/.test(await words(page, '.controls')));
+  assert.equal(await page.locator('.controls button').count(), 0);
+});
+
+test('a transcript of one’s own: what is wrong with it is said, and then it is performed', async (t) => {
+  const page = await open(t, '/', { tolerated: /422/ });
+  await page.locator('#start').click();
+  await page.getByText('A transcript of mine').click();
+  await page.locator('#launch-transcript').fill('no transcript at all');
+  await page.locator('#launch-id').fill('of-my-own');
+  await page.getByRole('button', { name: 'Start', exact: true }).click();
+  await until('it says what is wrong', async () => (await all(page, '.launch .refused')).length === 1);
+
+  const transcript = { title: 'Tea or coffee?', speakers: [{ id: 'pro', name: 'For Tea' }], script: [{ phase: 'Opening' }, { speaker: 'pro', text: 'It is a leaf. It is enough.' }, { silence_ms: 600_000 }] };
+  await page.locator('#launch-transcript').fill(JSON.stringify(transcript));
+  await page.getByRole('button', { name: 'Start', exact: true }).click();
+  await until('it is performed', async () => (await all(page, '#transcript .speech .words'))[0] === 'It is a leaf. It is enough.');
+  assert.match(page.url(), /\?debate=of-my-own$/);
+  assert.equal(await words(page, '#title'), 'Tea or coffee?');
+});
+
+test('a conversation: hosts, guests and turns, several voices at once, and what has been said so far', async (t) => {
   const id = 'long-table';
   const page = await open(t, `/?conversation=${id}`);
   await statusBecomes(page, 'Waiting');
@@ -184,9 +166,19 @@ test('a conversation: hosts, guests and turns, as they are spoken and at the end
   await wordsGrow(page);
   assert.equal(await words(page, '#title'), 'How do you warn somebody who will be born in ten thousand years?');
   assert.match(await words(page, '#speaker'), /Mara Quint/);
-  await page.screenshot({ path: path.join(PICTURES, 'conversation.png') });
+  assert.deepEqual(await all(page, '.member-name'), ['Mara Quint', 'Inês Okafor', 'Tomas Lind', 'Bea Castellano']);
+  assert.match((await all(page, '.cast li'))[0], /speaking/);
   await server.steer('conversation', id, 'stop');
   await statusBecomes(page, 'Ended');
+
+  const both = 'two-at-once';
+  await server.publish('conversation', both, { type: 'conversation_context_updated', data: { sessionId: both, summary: 'They both want the cake.', turnCount: 3 } });
+  const token = (who, token) => ({ type: 'conversation_token', data: { participantId: who, personaSlug: who, personaName: who.toUpperCase(), segment: '0', token } });
+  await server.say('conversation', both, token('ada', 'My '), token('ben', 'No, '), token('ada', 'cake'), token('ben', 'mine'));
+  const table = await open(t, `/?conversation=${both}`);
+  await until('both are heard', async () => (await all(table, '#open .words')).join('|') === 'My cake|No, mine');
+  assert.deepEqual(await all(table, '#open h3'), ['ADA', 'BEN']);
+  assert.equal(await words(table, '#summary'), 'They both want the cake.');
 });
 
 test('a dropped connection is said once it lasts, and the page goes on with nothing lost or doubled', async (t) => {
@@ -199,15 +191,14 @@ test('a dropped connection is said once it lasts, and the page goes on with noth
 
   cable.unplug();
   await statusBecomes(page, 'Reconnecting');
-  await until('it says why', async () => /can’t be reached/.test(await words(page, '#strip-text')));
-  await page.screenshot({ path: path.join(PICTURES, 'reconnecting.png') });
+  await until('it says so', async () => /what is said meanwhile will follow/.test(await words(page, '#strip')));
   await server.publish('debate', id, utterance(3));
   cable.plugIn();
   await statusBecomes(page, 'Live');
   await server.publish('debate', id, utterance(4));
   await until('all is there', async () => (await all(page, '#transcript .speech')).length === 4);
   assert.deepEqual(await all(page, '#transcript .speech .words'), [1, 2, 3, 4].map((number) => `speech ${number}`));
-  assert.equal(await page.locator('#strip').isVisible(), false);
+  assert.equal(await page.locator('#strip').count(), 0);
 });
 
 test('a restart of the server in the middle of a speech: the page is live again by itself', async (t) => {
@@ -230,12 +221,145 @@ test('a restart of the server in the middle of a speech: the page is live again 
   assert.equal(await page.locator('#open .speech').count(), 0);
 });
 
+test('whoever reads further up is left there, is told what is new, and can jump to the live edge', async (t) => {
+  const id = 'long-read';
+  await server.publish('debate', id, ...Array.from({ length: 30 }, (_, index) => utterance(index + 1, `speech ${index + 1} `.repeat(40))));
+  const page = await open(t, `/?debate=${id}`);
+  await statusBecomes(page, 'Live');
+  const atEnd = () => page.evaluate(() => document.documentElement.scrollHeight - innerHeight - scrollY < 2);
+  await until('a running debate opens at its live edge', atEnd);
+  await server.publish('debate', id, utterance(31));
+  await until('the page follows', async () => (await all(page, '#transcript .speech')).length === 31 && await atEnd());
+
+  await page.mouse.move(900, 400);
+  await page.mouse.wheel(0, -1500);
+  await page.locator('#jump').waitFor();
+  const place = await page.evaluate(() => scrollY);
+  await server.publish('debate', id, utterance(32), utterance(33));
+  await until('it tells of the new ones', async () => /Jump to live · 2 new/.test(await words(page, '#jump')));
+  assert.equal(await page.evaluate(() => scrollY), place);
+  await page.locator('#jump').click();
+  await until('the live edge', atEnd);
+  assert.equal(await page.locator('#jump').count(), 0);
+});
+
+test('a finished debate can be gone through: the page shows what stood there then, and plays on from there', async (t) => {
+  const id = 'gone-through';
+  await server.publish('debate', id, { type: 'debate_started', data: { title: 'Over?' } }, phase('Opening'), utterance(1, 'The first speech. '.repeat(10).trim()),
+    phase('Rebuttals'), utterance(2, 'The second speech. '.repeat(10).trim()), utterance(3, 'The last.'), complete);
+  const page = await open(t, `/?debate=${id}`);
+  const scrubber = page.locator('#scrubber');
+  await scrubber.focus();
+  assert.equal((await all(page, '#transcript .speech')).length, 3, 'all of it at first');
+
+  await page.keyboard.press('Home');
+  await until('the beginning', async () => (await all(page, '#transcript .speech')).length === 0);
+  assert.equal(await words(page, '#status'), 'Replay');
+  assert.equal(await words(page, '#phase'), 'Opening');
+  await page.keyboard.press('ArrowRight');
+  await until('the second speech begins', async () => (await all(page, '#transcript .speech')).length === 1 && await words(page, '#phase') === 'Rebuttals');
+  assert.match(await scrubber.getAttribute('aria-valuetext'), /Rebuttals · Con Advocate/);
+  await page.getByRole('button', { name: 'Replay' }).click();
+  await until('it is spoken again', async () => /^The second/.test(await openWords(page)));
+  await page.getByRole('button', { name: 'Hold the replay' }).click();
+  const held = await openWords(page);
+  assert.ok('The second speech. '.repeat(10).startsWith(held.trimEnd()), held);
+  await scrubber.focus();
+  await page.keyboard.press('End');
+  await statusBecomes(page, 'Ended');
+  assert.deepEqual((await all(page, '#transcript .speech h3')), ['Pro Advocate', 'Con Advocate', 'Pro Advocate']);
+});
+
+test('the operator sees followers come and go, what is published, and why connections ended', async (t) => {
+  const own = await startServer();
+  t.after(() => own.end());
+  await own.publish('debate', 'watched', { type: 'debate_started', data: { title: 'Watched?' } }, utterance(1));
+  const page = await open(t, '/#/operator', { base: own.base });
+  const row = page.locator('tbody tr', { hasText: 'Watched?' });
+  await row.waitFor();
+  const figure = (label) => page.locator('.figure', { has: page.getByRole('heading', { name: label, exact: true }) }).locator('.figure-value').textContent();
+  assert.equal(await figure('Followers'), '0');
+
+  const follower = await open(t, '/?debate=watched', { base: own.base });
+  await statusBecomes(follower, 'Live');
+  await until('the follower is counted', async () => await figure('Followers') === '1' && (await row.locator('.number').first().textContent()) === '1');
+  await follower.context().close();
+  await until('it is told why it ended', async () => /Closed by the client, or it was gone1/.test((await all(page, '.reasons')).join()));
+  assert.equal(await figure('Followers'), '0');
+});
+
+test('colours are as the system has them until somebody chooses, and then stay chosen', async (t) => {
+  const page = await open(t, '/', { colorScheme: 'dark' });
+  const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  const dark = await ground();
+  await page.getByRole('button', { name: /^Colours/ }).click();
+  await until('it is light', async () => await ground() !== dark);
+  const light = await ground();
+  await page.reload();
+  assert.equal(await ground(), light);
+});
+
+test('the keyboard reaches everything in order, sees where it is, and can skip to the content', async (t) => {
+  const id = 'by-keyboard';
+  await server.publish('debate', id, { type: 'debate_started', data: { title: 'Keys?' } }, phase('Opening'), utterance(1), complete);
+  const page = await open(t, `/?debate=${id}`);
+  await page.locator('#scrubber').waitFor();
+  const names = [];
+  for (let step = 0; step < 12; step += 1) {
+    await page.keyboard.press('Tab');
+    const [name, outlined] = await page.evaluate(() => {
+      const node = document.activeElement;
+      if (node === document.body) return ['To the content', true]; // out of the page, and about to begin again
+      const style = getComputedStyle(node.id === 'scrubber' ? node.parentElement : node);
+      return [node.getAttribute('aria-label') ?? (node.labels?.[0] ?? node).textContent, style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) > 0];
+    });
+    if (name === 'To the content' || names.includes(name)) break;
+    assert.ok(outlined, `${name}: nobody sees that the keyboard is there`);
+    names.push(name.replace(/Colours.*/, 'Colours').replace(/^Opening.*/, 'Opening').replace(/^Speed.*/, 'Speed'));
+  }
+  // The heading had the focus, as after each change of view: what lies before it comes round last.
+  assert.deepEqual(names.filter((name) => ['Opening', 'See what else is on', 'Replay', 'Place in the history', 'Speed'].includes(name)),
+    ['Opening', 'See what else is on', 'Replay', 'Place in the history', 'Speed']);
+  await page.locator('.skip').focus();
+  await page.keyboard.press('Enter');
+  assert.equal(await page.evaluate(() => document.activeElement.id), 'main');
+  assert.match(page.url(), /\?debate=by-keyboard/);
+});
+
+test('who wants no motion gets none', async (t) => {
+  const id = 'still';
+  await server.publish('debate', id, utterance(1));
+  await speak(id, 'Con Advocate', 'I move');
+  const moving = (page) => page.evaluate(() => document.getAnimations().length);
+  const page = await open(t, `/?debate=${id}`);
+  await until('the speech is there', () => openWords(page));
+  assert.ok(await moving(page) > 0);
+  const still = await open(t, `/?debate=${id}`, { reducedMotion: 'reduce' });
+  await until('the speech is there', () => openWords(still));
+  assert.equal(await moving(still), 0);
+});
+
+test('the first load is at most 150 KB on the wire, and nothing of it is sent again', async (t) => {
+  const page = await open(t, '/');
+  await page.getByRole('heading', { level: 1 }).waitFor();
+  const loaded = () => page.evaluate(() => performance.getEntries()
+    .filter(({ entryType, name }) => entryType === 'navigation' || (entryType === 'resource' && !name.includes('/api/')))
+    .map(({ name, encodedBodySize, transferSize, responseStatus }) => ({ name, encodedBodySize, transferSize, responseStatus })));
+  const first = await loaded();
+  assert.ok(first.length >= 3, JSON.stringify(first));
+  const bytes = first.reduce((sum, { encodedBodySize }) => sum + encodedBodySize, 0);
+  assert.ok(bytes > 10_000 && bytes <= 150 * 1024, `${bytes} bytes: ${JSON.stringify(first)}`);
+  await page.reload();
+  await page.getByRole('heading', { level: 1 }).waitFor();
+  const again = (await loaded()).filter(({ name }) => name.endsWith('.js') || name.endsWith('.css'));
+  assert.ok(again.length >= 2 && again.every(({ transferSize }) => transferSize < 1_000), JSON.stringify(again));
+});
+
 test('on a phone nothing is wider than the screen', async (t) => {
   const id = 'on-a-phone';
   const home = await open(t, '/', { viewport: PHONE });
-  await until('the lists are there', async () => (await all(home, '.stream-title')).length > 0);
+  await until('the lists are there', async () => (await all(home, '.card')).length > 0);
   await assertFits(home, 'the list');
-  await home.screenshot({ path: path.join(PICTURES, 'phone-home.png') });
 
   const page = await open(t, `/?debate=${id}`, { viewport: PHONE });
   await statusBecomes(page, 'Waiting');
@@ -244,24 +368,35 @@ test('on a phone nothing is wider than the screen', async (t) => {
   const unbroken = 'Donaudampfschifffahrtsgesellschaftskapitän'.repeat(3);
   await server.publish('debate', id, { type: 'debate_started', data: { title: unbroken } }, phase(unbroken),
     { type: 'utterance', data: { ...utterance(1).data, speaker: unbroken, content: `${unbroken}\n\n| a | b |\n|---|---|\n| ${unbroken} | ${unbroken} |\n\n\`\`\`\n${unbroken}\n\`\`\`` } });
-  await server.say('debate', id, { type: 'token', data: { speaker: 'Con Advocate', token: unbroken } });
+  await speak(id, 'Con Advocate', unbroken);
   await until('it is all there', () => openWords(page));
   await assertFits(page, 'a live debate');
-  await page.screenshot({ path: path.join(PICTURES, 'phone-live.png') });
-  await page.getByRole('button', { name: 'Details' }).click();
-  await page.locator('#details').waitFor();
+  await page.getByRole('button', { name: 'About this stream' }).click();
+  await page.locator('#details .cast').waitFor();
   await assertFits(page, 'the details');
-  await page.screenshot({ path: path.join(PICTURES, 'phone-details.png') });
 });
 
-test('what publishers send is text, never markup or script', async (t) => {
+test('what publishers send is text, never markup or script, and turns no text around it', async (t) => {
   const id = 'hostile';
-  const attack = '<img src=x onerror="document.title=\'owned\'"><script>document.title="owned"</script>[x](javascript:alert(1))';
-  await server.publish('debate', id, { type: 'debate_started', data: { title: attack } },
-    { type: 'utterance', data: { ...utterance(1).data, speaker: attack, content: attack } });
+  const attack = '<img src=x onerror="document.title=\'owned\'"><script>document.title="owned"</script>[x](javascript:alert(1)) \u202Egnorw\u2066';
+  await server.publish('debate', id, { type: 'debate_started', data: { title: attack } }, phase(attack),
+    { type: 'utterance', data: { ...utterance(1).data, speaker: attack, content: attack } },
+    { type: 'utterance', data: { ...utterance(2).data, content: 'W'.repeat(60_000) } });
   const page = await open(t, `/?debate=${id}`);
-  await until('it is there', async () => (await all(page, '#transcript .speech')).length === 1);
-  assert.match(await words(page, '#transcript .speech .words'), /<img src=x/);
-  assert.equal(await page.locator('main img, main script, a[href^="javascript"]').count(), 0);
-  assert.match(await page.title(), /<img/);
+  await until('it is there', async () => (await all(page, '#transcript .speech')).length === 2);
+  assert.match((await all(page, '#transcript .speech .words'))[0], /<img src=x/);
+  assert.equal(await page.locator('#root img, #root script, #root a[href^="javascript"]').count(), 0);
+  assert.match(await page.title(), /^<img/);
+  await assertFits(page, 'a word of 60 KB');
+  // Bidi marks end where the text of the publisher ends: every such text is isolated.
+  const loose = await page.evaluate(() => {
+    const walker = document.createTreeWalker(document.getElementById('root'), NodeFilter.SHOW_TEXT);
+    const found = [];
+    while (walker.nextNode()) {
+      const { data, parentElement } = walker.currentNode;
+      if (data.includes('\u202E') && !parentElement.closest('bdi, [dir="auto"], [aria-hidden="true"], #announcer')) found.push(parentElement.outerHTML.slice(0, 120));
+    }
+    return found;
+  });
+  assert.deepEqual(loose, []);
 });

@@ -1,0 +1,48 @@
+/** What befalls a page: sleep and waking, a lost network, the way back to it. */
+
+import type { StreamOptions } from './types.js';
+
+export interface Follower {
+  staleAfterMs: number;
+  pauseWhenHidden: boolean | undefined;
+  /** Connects anew. */
+  again(): void;
+  /** Lets go of the connection until `again`. */
+  leave(): void;
+  /** Looks whether the connection died without a word. */
+  check(hasSlept: boolean): void;
+}
+
+/** @returns how to stop watching */
+export function watchPage({ staleAfterMs, pauseWhenHidden, again, leave, check }: Follower): () => void {
+  const page = new AbortController();
+  const { signal } = page;
+  let tickAt = Date.now();
+  const ticking = setInterval(() => {
+    const hasSlept = Date.now() - tickAt > staleAfterMs;
+    tickAt = Date.now();
+    check(hasSlept);
+  }, staleAfterMs / 4);
+  if (globalThis.document) {
+    addEventListener('online', again, { signal });
+    // A page with an open connection is not kept for the way back.
+    addEventListener('pagehide', leave, { signal });
+    addEventListener('pageshow', ({ persisted }) => { if (persisted) again(); }, { signal });
+    document.addEventListener('visibilitychange', () => {
+      if (!pauseWhenHidden) { if (!document.hidden) check(true); }
+      else if (document.hidden) leave();
+      else again();
+    }, { signal });
+  }
+  return () => {
+    clearInterval(ticking);
+    page.abort();
+  };
+}
+
+/** Whether the tabs of this browser should share a connection: over HTTP/1.1 it opens no more than six. */
+export function mayShare({ shareTabs = 'auto', token }: StreamOptions): boolean {
+  if (!shareTabs || token || !globalThis.document || !navigator.locks) return false;
+  const [page] = performance.getEntriesByType('navigation') as PerformanceNavigationTiming[];
+  return shareTabs === true || !/^h[23]/.test(page?.nextHopProtocol ?? 'h2');
+}

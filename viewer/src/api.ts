@@ -1,0 +1,88 @@
+/** The server's plain JSON: lists, histories, statistics and controls. */
+
+import type { Kind } from './words.ts';
+
+const PATHS: Record<Kind, string> = { debate: '/api/debates', conversation: '/api/conversations/sessions' };
+const UNREACHABLE = 'The server can’t be reached.';
+
+export type Verb = 'launch' | 'pause' | 'resume' | 'stop';
+
+/** A stream as lists have it. */
+export interface Listed {
+  id: string;
+  title: string | null;
+  status: 'waiting' | 'live' | 'paused' | 'completed';
+  phase: string | null;
+  speaker: string | null;
+  turnCount: number;
+  summary: string | null;
+  subscribers: number;
+  lastEventId: string | null;
+  createdAt: number | null;
+  lastActivityAt: number | null;
+}
+
+export interface StoredEvent {
+  id: string;
+  type: string;
+  data: unknown;
+  timestamp: number;
+}
+
+/** A refusal in words for people, with the status that it came with (0: no answer). */
+export class Refusal extends Error {
+  readonly status: number;
+
+  constructor(message: string, status: number) {
+    super(message);
+    this.status = status;
+  }
+
+  /** Whether this person is not allowed to. */
+  get isForbidden(): boolean {
+    return this.status === 401 || this.status === 403;
+  }
+}
+
+export const refusalOf = (error: unknown) => (error instanceof Refusal ? error : new Refusal(String(error), 0));
+
+async function ask<T>(url: string, init?: RequestInit): Promise<T> {
+  const response = await fetch(url, { cache: 'no-store', ...init }).catch(() => {
+    if (init?.signal?.aborted) throw init.signal.reason;
+    throw new Refusal(UNREACHABLE, 0);
+  });
+  const body: unknown = await response.json().catch(() => null);
+  if (response.ok) return body as T;
+  const said = (body as { error?: { message?: string } } | null)?.error?.message;
+  throw new Refusal(said ? `${said.charAt(0).toUpperCase()}${said.slice(1)}.` : `The server answered ${response.status}.`, response.status);
+}
+
+export const streamPath = (kind: Kind, id: string) => `${PATHS[kind]}/${encodeURIComponent(id)}`;
+
+export const listStreams = (kind: Kind, { before, limit = 20 }: { before?: number; limit?: number } = {}) =>
+  ask<{ streams: Listed[]; next: number | null }>(`${PATHS[kind]}?limit=${limit}${before === undefined ? '' : `&before=${before}`}`);
+
+/** Everything stored of a stream, in order. */
+export async function history(kind: Kind, id: string, signal: AbortSignal): Promise<StoredEvent[]> {
+  const all: StoredEvent[] = [];
+  let after: string | null = null;
+  do {
+    const query: string = `?limit=1000${after === null ? '' : `&after=${encodeURIComponent(after)}`}`;
+    const page: { events: StoredEvent[]; next: string | null } = await ask(`${streamPath(kind, id)}/events${query}`, { signal });
+    all.push(...page.events);
+    after = page.next;
+  } while (after !== null);
+  return all;
+}
+
+export const stats = <T>(signal: AbortSignal) => ask<T>('/api/stats', { signal });
+
+export const isReady = (signal: AbortSignal) => ask('/health/ready', { signal }).then(() => true, () => false);
+
+export function steer(kind: Kind, id: string, verb: Verb, body?: object): Promise<unknown> {
+  return ask(`${streamPath(kind, id)}/${verb}`, body === undefined ? { method: 'POST' }
+    : { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) });
+}
+
+/** An id for a stream that nobody has named. */
+export const newId = () => `sample-${crypto.getRandomValues(new Uint32Array(1))[0]!.toString(36)}`;

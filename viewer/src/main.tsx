@@ -1,0 +1,34 @@
+/** Where to start reading: the address decides between the list of streams, one stream, and the operator's page. */
+
+import './styles/tokens.css';
+import './styles/base.css';
+import './styles/home.css';
+import './styles/watch.css';
+import './styles/speech.css';
+import './styles/dock.css';
+import './styles/operator.css';
+
+import { StrictMode } from 'react';
+import { createRoot } from 'react-dom/client';
+import { Home } from './home/Home.tsx';
+import { Operator } from './operator/Operator.tsx';
+import { followLink, useRoute } from './route.ts';
+import { Announcer } from './ui/Announcer.tsx';
+import { Watch } from './watch/Watch.tsx';
+
+history.scrollRestoration = 'manual'; // the transcript isn't there yet when the browser would restore
+addEventListener('click', followLink);
+
+function Page() {
+  const route = useRoute();
+  return (
+    <>
+      <a className="skip" href="#main">To the content</a>
+      <Announcer />
+      {route.view === 'watch' ? <Watch key={`${route.kind}/${route.id}`} kind={route.kind} id={route.id} />
+        : route.view === 'operator' ? <Operator /> : <Home />}
+    </>
+  );
+}
+
+createRoot(document.getElementById('root')!).render(<StrictMode><Page /></StrictMode>);

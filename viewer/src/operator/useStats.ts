@@ -1,0 +1,111 @@
+/** What the server says of itself, asked every two seconds, and what follows from two answers. */
+
+import { useEffect, useState } from 'react';
+import { isReady, listStreams, refusalOf, stats, type Listed } from '../api.ts';
+import type { Kind } from '../words.ts';
+
+const INTERVAL_MS = 2_000;
+const SAMPLES_MAX = 150;
+const STREAMS_MAX = 100;
+
+export interface KindStats { count: number; clients: number; active: number }
+
+export interface ServerStats {
+  debates: KindStats;
+  conversations: KindStats;
+  /** Totals since the server started. */
+  totals?: {
+    connections: number;
+    refusals: Record<string, number>;
+    disconnects: Record<string, number>;
+    events: number;
+    transientEvents: number;
+    catchUps: number;
+  };
+}
+
+export interface Sample {
+  readonly at: number;
+  readonly followers: number;
+  readonly streams: number;
+  readonly events: number;
+  readonly tokens: number;
+  readonly connections: number;
+  readonly catchUps: number;
+}
+
+export interface Row extends Listed {
+  readonly kind: Kind;
+  /** Stored events a second, by the difference of their ids. */
+  readonly rate: number | null;
+  /** How many are stored. */
+  readonly events: number;
+}
+
+export interface Figures {
+  readonly stats: ServerStats | null;
+  readonly rows: readonly Row[];
+  readonly samples: readonly Sample[];
+  readonly ready: boolean | null;
+  readonly problem: string | null;
+  readonly forbidden: boolean;
+}
+
+const NOTHING: Figures = { stats: null, rows: [], samples: [], ready: null, problem: null, forbidden: false };
+
+const seqOf = (id: string | null) => Number(id?.split('-')[1] ?? 0);
+const epochOf = (id: string | null) => id?.split('-')[0];
+
+export function useStats(): Figures {
+  const [figures, setFigures] = useState(NOTHING);
+  useEffect(() => {
+    const leave = new AbortController();
+    let timer = 0;
+    let asked = 0;
+    const ask = async () => {
+      try {
+        const [now, ready, debates, conversations] = await Promise.all([
+          stats<ServerStats>(leave.signal), isReady(leave.signal), listStreams('debate', { limit: STREAMS_MAX }), listStreams('conversation', { limit: STREAMS_MAX }),
+        ]);
+        const at = Date.now();
+        const elapsed = asked === 0 ? null : (at - asked) / 1000;
+        asked = at;
+        if (leave.signal.aborted) return;
+        setFigures((before) => next(before, now, ready, at, elapsed, [
+          ...debates.streams.map((stream) => ({ ...stream, kind: 'debate' as const })),
+          ...conversations.streams.map((stream) => ({ ...stream, kind: 'conversation' as const })),
+        ]));
+      } catch (error) {
+        if (leave.signal.aborted) return;
+        const refusal = refusalOf(error);
+        setFigures((before) => ({ ...before, ready: null, problem: refusal.message, forbidden: refusal.isForbidden }));
+      }
+      if (!leave.signal.aborted) timer = window.setTimeout(ask, INTERVAL_MS);
+    };
+    void ask();
+    return () => {
+      leave.abort();
+      clearTimeout(timer);
+    };
+  }, []);
+  return figures;
+}
+
+function next(before: Figures, now: ServerStats, ready: boolean, at: number, elapsed: number | null, streams: (Listed & { kind: Kind })[]): Figures {
+  const known = new Map(before.rows.map((row) => [`${row.kind}/${row.id}`, row]));
+  const rows = streams.map((stream): Row => {
+    const last = known.get(`${stream.kind}/${stream.id}`);
+    const events = seqOf(stream.lastEventId);
+    const comparable = elapsed !== null && last !== undefined && epochOf(last.lastEventId) === epochOf(stream.lastEventId);
+    return { ...stream, events, rate: comparable ? Math.max(0, events - last.events) / elapsed : null };
+  }).sort((a, b) => Number(a.status === 'completed') - Number(b.status === 'completed') || b.subscribers - a.subscribers || (b.lastActivityAt ?? 0) - (a.lastActivityAt ?? 0));
+  const [totals, then] = [now.totals, before.stats?.totals];
+  // A total that is smaller than it was is another server's: there is no rate between the two.
+  const rate = (key: 'events' | 'transientEvents' | 'connections' | 'catchUps') =>
+    (totals && then && elapsed && totals[key] >= then[key] ? (totals[key] - then[key]) / elapsed : 0);
+  const sample: Sample = {
+    at, followers: now.debates.clients + now.conversations.clients, streams: now.debates.count + now.conversations.count,
+    events: rate('events'), tokens: rate('transientEvents'), connections: rate('connections'), catchUps: rate('catchUps'),
+  };
+  return { stats: now, rows, samples: [...before.samples, sample].slice(-SAMPLES_MAX), ready, problem: null, forbidden: false };
+}
