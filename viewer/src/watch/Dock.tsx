@@ -29,9 +29,9 @@ export const Clock = ({ view }: { view: StreamView }) => {
   return <time className="clock" role="timer" aria-label="Time since the beginning">{elapsed === null ? '–:––' : clockTime(elapsed)}</time>;
 };
 
-interface LiveProps { view: StreamView; growing: readonly Growing[]; following: boolean | null; unseen: number; onJump: () => void; onShow: (key: string) => void }
+interface LiveProps { view: StreamView; growing: readonly Growing[]; isLinked: boolean; following: boolean | null; unseen: number; onJump: () => void; onShow: (key: string) => void }
 
-export function LiveDock({ view, growing, following, unseen, onJump, onShow }: LiveProps) {
+export function LiveDock({ view, growing, isLinked, following, unseen, onJump, onShow }: LiveProps) {
   const { entries, condition } = view;
   const score = useMemo(() => scoreOf(entries, growing, condition === 'completed'), [entries, growing, condition]);
   if (score.said === 0) return null;
@@ -42,7 +42,7 @@ export function LiveDock({ view, growing, following, unseen, onJump, onShow }: L
       <Score score={score} kind={view.kind} voices={view.voices} playhead={null} onPick={onShow} />
       {following === false && !(isOver && unseen === 0)
         ? <button type="button" id="jump" className="button primary jump" onClick={onJump}><Icon name="down" />{isOver ? 'Jump to the end' : 'Jump to live'}{unseen > 0 && ` · ${unseen} new`}</button>
-        : <span className="at-edge">{isOver ? 'Ended' : condition === 'paused' ? 'On hold' : 'At the live edge'}</span>}
+        : <span className="at-edge">{isOver ? 'Ended' : !isLinked ? '' : condition === 'paused' ? 'On hold' : 'At the live edge'}</span>}
     </footer>
   );
 }

@@ -82,7 +82,7 @@ export function Watch({ kind, id }: { kind: Kind; id: string }) {
         {!isReplaying && <Placeholder kind={kind} id={id} status={status} stream={stream} />}
       </main>
 
-      {replay === null ? <LiveDock view={whole} growing={growing} following={following} unseen={unseen} onJump={jump} onShow={show} />
+      {replay === null ? <LiveDock view={whole} growing={growing} isLinked={stream.link === 'open'} following={following} unseen={unseen} onJump={jump} onShow={show} />
         : <ReplayDock replay={replay} onSeek={() => setFollowing(true)} />}
     </div>
   );
