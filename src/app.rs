@@ -7,7 +7,9 @@ use std::{
     any::Any,
     io,
     net::{SocketAddr, TcpListener},
+    num::NonZero,
     sync::Arc,
+    thread,
     time::Duration,
 };
 
@@ -85,12 +87,14 @@ impl Application {
         if is_open && !config.is_loopback() {
             log::warn!(address:% = address; "whoever reaches this address can publish, launch and stop");
         }
-        let store = Store::open(&config.database)?;
-
         // Raises the soft limit as far as we may; what is left is what we have.
         let descriptors = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
-        let hub_config = config.hub.to_hub_config(descriptors);
-        let clients_max = hub_config.clients_max;
+        let hub_config = config.hub.to_hub_config(descriptors)?;
+        let workers = thread::available_parallelism().map_or(1, NonZero::get);
+        let connections_max =
+            config::connections_per_worker(hub_config.clients_max, descriptors, workers);
+        let store = Store::open(&config.database)?;
+
         let arbiter = Arbiter::new();
         let hub = Hub::start(&arbiter.handle(), store, hub_config);
         let publisher = hub.registry().clone().recipient();
@@ -130,8 +134,9 @@ impl Application {
         .tcp_nodelay(true)
         .h1_write_buffer_size(WRITE_BUFFER_BYTES)
         .keep_alive(KEEP_ALIVE)
+        .workers(workers)
         // Our own limit comes first: at this one, actix stops to accept, health checks included.
-        .max_connections(clients_max.saturating_mul(2).max(1024))
+        .max_connections(connections_max)
         .shutdown_timeout(config.drain.as_secs())
         .disable_signals();
         let server = match tls {

@@ -21,8 +21,11 @@ use crate::{
     store::DatabaseUrl,
 };
 
-/// File descriptors kept free for publishers, health checks, the database and the logs.
+/// File descriptors that no subscriber gets: for publishers, health checks, the database and the logs.
 const DESCRIPTORS_RESERVED: u64 = 256;
+
+/// File descriptors that no connection gets at all.
+const DESCRIPTORS_OWN: u64 = 64;
 
 /// Publishes in a second: an orchestrator that publishes each token of ten speakers comes to some 500.
 const PUBLISH_RATE: NonZeroU32 = NonZeroU32::MIN.saturating_add(999);
@@ -253,11 +256,17 @@ impl ServerConfig {
 
 impl HubSettings {
     /// The hub's own settings; connections are bounded by what `descriptors` allows, too.
-    #[must_use]
-    pub(crate) fn to_hub_config(&self, descriptors: u64) -> HubConfig {
+    ///
+    /// # Errors
+    /// When they allow none.
+    pub(crate) fn to_hub_config(&self, descriptors: u64) -> Result<HubConfig, SettingsError> {
         let allowed =
             usize::try_from(descriptors.saturating_sub(DESCRIPTORS_RESERVED)).unwrap_or(usize::MAX);
-        HubConfig {
+        if allowed == 0 {
+            let reason = format!("must be more than {DESCRIPTORS_RESERVED}, and is {descriptors}");
+            return Err(SettingsError::new("the limit on open files (`ulimit -n`)", reason));
+        }
+        Ok(HubConfig {
             heartbeat_interval: self.heartbeat,
             retry: self.retry,
             connection_age_max: self.max_connection_age,
@@ -268,8 +277,18 @@ impl HubSettings {
             history_events: self.history,
             event_bytes_max: self.max_event_bytes,
             ..HubConfig::default()
-        }
+        })
     }
+}
+
+/// How many connections of all kinds each of so many workers takes.
+///
+/// Twice as many as subscribers, for they have other requests, too; but never so many that no descriptor is
+/// left for the database.
+pub(crate) fn connections_per_worker(clients: usize, descriptors: u64, workers: usize) -> usize {
+    let allowed = usize::try_from(descriptors.saturating_sub(DESCRIPTORS_OWN));
+    let shared = allowed.unwrap_or(usize::MAX) / workers.max(1);
+    clients.saturating_mul(2).max(1024).min(shared.max(1))
 }
 
 /// Reads `15s`, `1h 30m` or `500ms`; zero makes no sense for any of ours.

@@ -6,8 +6,15 @@ use std::{
 };
 
 use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
-use crate::helpers::{Process, Wire, event, eventually, exchange_json, get, note, request, within};
+use crate::helpers::{
+    Process, Wire, clearside_with_files, event, eventually, exchange_json, get, note, request, run,
+    within,
+};
 
 const STREAM: &str = "/api/debates/d1";
 const FOLLOW: &str = "/api/debates/d1/stream";
@@ -154,4 +161,58 @@ async fn a_reader_that_is_stalled_keeps_no_server_from_ending_and_it_is_not_read
     let took = signalled.elapsed();
     assert!(took < Duration::from_secs(8), "{took:?}: {}", server.stderr());
     drop(stalled);
+}
+
+/// Publishes over a connection that stays.
+async fn publish_over(connection: &mut TcpStream) {
+    let body = note(1).to_string();
+    let head = format!(
+        "POST {STREAM}/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n",
+        body.len()
+    );
+    connection.write_all((head + &body).as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    while !answer.ends_with('}') {
+        let mut bytes = [0; 1024];
+        let read = within("an answer", connection.read(&mut bytes)).await.unwrap();
+        assert!(read > 0, "closed after {answer:?}");
+        answer.push_str(std::str::from_utf8(&bytes[..read]).unwrap());
+    }
+    assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+}
+
+#[actix_web::test]
+async fn connections_of_any_kind_leave_descriptors_for_the_database() {
+    const FILES: u32 = 320;
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::start(clearside_with_files(FILES, folder.path())).await;
+    let mut publisher = TcpStream::connect(server.address).await.unwrap();
+    publish_over(&mut publisher).await;
+    // They stay, as those of browsers do; the last ones wait in the kernel until others leave.
+    let mut idle = Vec::new();
+    for _ in 0..2 * FILES {
+        let mut connection = TcpStream::connect(server.address).await.unwrap();
+        let question = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        connection.write_all(question).await.unwrap();
+        idle.push(connection);
+    }
+    let folder_of_files = format!("/proc/{}/fd", server.id());
+    let open = || std::fs::read_dir(&folder_of_files).unwrap().count();
+    eventually("connections", || async { open() > 200 }).await;
+    assert!(open() < 300, "{} of {FILES} files are open", open());
+    publish_over(&mut publisher).await;
+    drop(idle);
+    eventually("room", || async { open() < 100 }).await;
+    assert_eq!(get(server.address, "/health/ready").await.status(), 200);
+    assert!(!server.stderr().contains("Too many open files"), "{}", server.stderr());
+}
+
+#[actix_web::test]
+async fn a_server_that_may_open_too_few_files_says_so_and_does_not_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(clearside_with_files(256, folder.path())).await;
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("open files") && stderr.lines().count() == 1, "{stderr}");
 }

@@ -16,7 +16,7 @@ pub(crate) use self::{
     events::*,
     follower::{Connection, Follower},
     http::{Answer, Head, exchange, exchange_json, get, post, request},
-    process::{Process, clearside, run, run_and_signal, run_with_input},
+    process::{Process, clearside, clearside_with_files, run, run_and_signal, run_with_input},
     proxy::{Lie, LyingProxy},
     server::{NOW_MS, TestServer},
     sse::{Parsers, SseEvent},

@@ -24,6 +24,25 @@ pub(crate) fn clearside(args: &[&str]) -> Command {
     command
 }
 
+/// The server on a database in this folder, with no more open files than this.
+pub(crate) fn clearside_with_files(files: u32, folder: &Path) -> Command {
+    let database = format!("sqlite://{}", folder.join("clearside.db").display());
+    let program = clearside(&["serve", "--listen", "127.0.0.1:0", "--database", &database]);
+    let mut command = Command::new("prlimit");
+    command.arg(format!("--nofile={files}:{files}")).arg(program.get_program());
+    command
+        .args(program.get_args())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    for (name, value) in program.get_envs() {
+        if value.is_none() {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
 /// A running server.
 pub(crate) struct Process {
     child: Child,
@@ -50,6 +69,11 @@ impl Process {
         let listen = format!("127.0.0.1:{port}");
         let mut command = clearside(&["serve", "--listen", &listen, "--database", &database]);
         command.args(args).envs(variables.iter().copied());
+        Self::start(command).await
+    }
+
+    /// Starts what prints a server's first line.
+    pub(crate) async fn start(mut command: Command) -> Self {
         let mut child = command.spawn().expect("the binary runs");
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut pipe = child.stderr.take().unwrap();

@@ -4,7 +4,9 @@ use std::{net::SocketAddr, sync::Arc, thread::JoinHandle, time::Duration};
 
 use actix::Actor;
 use actix_web::{App, HttpServer, dev::ServerHandle};
-use clearside_sse::{Api, Clock, DatabaseUrl, Hub, HubConfig, HubStats, Players, Store};
+use clearside_sse::{
+    Api, Clock, DatabaseUrl, Hub, HubConfig, HubStats, Players, Store, StoreError,
+};
 use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
@@ -130,7 +132,7 @@ type Started = (Hub, SocketAddr, ServerHandle);
 
 async fn serve(settings: Settings, started: oneshot::Sender<Started>) {
     let database = settings.folder.path().join("clearside.db");
-    let store = Store::open(&DatabaseUrl::file(database)).expect("the database opens");
+    let store = open(&DatabaseUrl::file(database)).await;
     let arbiter = actix::Arbiter::current();
     let hub = Hub::start_with_clock(&arbiter, store, settings.hub, Clock::stopped_at(NOW_MS));
     let players = Players::new(hub.registry().clone().recipient()).start();
@@ -151,6 +153,20 @@ async fn serve(settings: Settings, started: oneshot::Sender<Started>) {
     let handle = server.handle();
     let _ = started.send((hub, address, handle));
     server.await.expect("the server ends well");
+}
+
+/// Opens a database that the last server may have just let go: a process that another test is starting holds
+/// all that is open here, locks included, until it has become another program.
+async fn open(url: &DatabaseUrl) -> Store {
+    let opened = async {
+        loop {
+            match Store::open(url) {
+                Err(StoreError::InUse { .. }) => tokio::time::sleep(Duration::from_millis(5)).await,
+                opened => break opened.expect("the database opens"),
+            }
+        }
+    };
+    super::within("the database", opened).await
 }
 
 /// The kernel holds as little for a connection as in the real server.

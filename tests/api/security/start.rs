@@ -111,7 +111,7 @@ async fn a_server_without_keys_answers_to_the_names_of_this_machine_only() {
 #[actix_web::test]
 async fn health_and_the_page_need_no_token() {
     let server = super::Guarded::start(&[]).await;
-    for path in ["/", "/health/live", "/health/ready", "/assets/app.js"] {
+    for path in ["/", "/health/live", "/health/ready", "/assets/viewer.js"] {
         assert_eq!(get(server.server.address, path).await.status(), 200, "{path}");
     }
     let page = get(server.server.address, "/").await;
