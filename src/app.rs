@@ -43,6 +43,16 @@ const SEND_BUFFER_BYTES: usize = 32 * 1024;
 /// connection's buffer has from the beginning, and would keep at any larger size.
 const WRITE_BUFFER_BYTES: usize = 7 * 1024;
 
+/// For whatever is no page: should a browser take it for one, nothing of it runs. The page has its own.
+const POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
+
+/// How many TLS handshakes go on at a time, for each worker. Who connects and is silent holds one until
+/// [`HANDSHAKE_TIMEOUT`]; at actix's 256, three thousand of these kept everybody else out.
+const HANDSHAKES_MAX: usize = 16 * 1024;
+
+/// How long a TLS handshake may take.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// How long an idle connection of a publisher is kept; proxies keep theirs for 60 s.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
@@ -125,6 +135,8 @@ impl Application {
                 .wrap(
                     DefaultHeaders::new()
                         .add((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+                        .add((header::REFERRER_POLICY, "no-referrer"))
+                        .add((header::CONTENT_SECURITY_POLICY, POLICY))
                         .add((header::CACHE_CONTROL, "no-store")),
                 )
         })
@@ -137,6 +149,8 @@ impl Application {
         .workers(workers)
         // Our own limit comes first: at this one, actix stops to accept, health checks included.
         .max_connections(connections_max)
+        .max_connection_rate(HANDSHAKES_MAX)
+        .tls_handshake_timeout(HANDSHAKE_TIMEOUT)
         .shutdown_timeout(config.drain.as_secs())
         .disable_signals();
         let server = match tls {

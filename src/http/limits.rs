@@ -1,4 +1,4 @@
-//! Bounds on request heads: actix-http takes up to 96 headers, but as long as they like.
+//! Bounds on request heads: actix-http takes headers as long as they like, and over HTTP/2 as many.
 
 use actix_web::{
     Error, ResponseError,
@@ -8,6 +8,9 @@ use actix_web::{
 };
 
 use super::error::ApiError;
+
+/// How many headers a request may have; over HTTP/1.1, actix-http has the same limit.
+const HEADERS_MAX: usize = 96;
 
 /// The longest header, name and value, in bytes.
 const HEADER_BYTES_MAX: usize = 8 * 1024;
@@ -21,12 +24,13 @@ pub(crate) async fn limit_heads(
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<EitherBody<impl MessageBody>>, Error> {
     let mut all = 0;
-    for (name, value) in request.headers() {
+    for (count, (name, value)) in (1..).zip(request.headers()) {
         let len = name.as_str().len() + value.len();
         all += len;
         // A cursor is never refused, whatever it is: an `EventSource` would not come back.
         let is_cursor = name.as_str() == "last-event-id";
-        if all > HEADERS_BYTES_MAX || (len > HEADER_BYTES_MAX && !is_cursor) {
+        if count > HEADERS_MAX || all > HEADERS_BYTES_MAX || (len > HEADER_BYTES_MAX && !is_cursor)
+        {
             // Not as an `Err`: that would go past the middleware that adds the usual headers.
             let refusal = ApiError::headers_too_large().error_response();
             return Ok(request.into_response(refusal).map_into_right_body());

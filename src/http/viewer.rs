@@ -24,7 +24,7 @@ use super::error::ApiError;
 struct Files;
 
 /// Nothing but our own files runs, and nothing that was published becomes markup.
-const POLICY: &str = "default-src 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'";
+const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'";
 
 pub(super) async fn page(request: HttpRequest) -> Result<HttpResponse, ApiError> {
     file("index.html", &request)

@@ -151,17 +151,12 @@ impl SubscriberActor {
         let deadline = self.next_heartbeat.min(self.expires_at);
         let deadline = ctx.authorized_until().map_or(deadline, |end| deadline.min(end));
         let delay = deadline.saturating_duration_since(Instant::now());
+        // What a token's end is to it, the body sees: this wakes it.
         ctx.run_later(delay, |actor, ctx| actor.on_timer(ctx));
     }
 
     fn on_timer(&mut self, ctx: &mut SubscriberContext) {
         let now = Instant::now();
-        if ctx.authorized_until().is_some_and(|end| now >= end) {
-            let mut frames = Frames::default();
-            frames.event("auth_expired", None, r#"{"message":"the token has expired"}"#);
-            ctx.write(frames.into());
-            return self.end_to_reconnect(EndReason::AuthExpired, ctx);
-        }
         if now >= self.expires_at {
             return self.end_to_reconnect(EndReason::AgeLimit, ctx);
         }
@@ -190,10 +185,21 @@ impl SubscriberActor {
     fn on_chunk(&mut self, chunk: Chunk, ctx: &mut SubscriberContext) {
         ctx.write(chunk.bytes);
         match chunk.then {
-            Then::More => self.ask_for_more(ctx),
+            Then::More => match self.reason_to_leave() {
+                Some(reason) => self.end_to_reconnect(reason, ctx),
+                None => self.ask_for_more(ctx),
+            },
             Then::Live => {}
             Then::End => ctx.end(EndReason::Completed),
         }
+    }
+
+    /// Why one that still has history to read is let go: no timer runs meanwhile, and no mail is opened.
+    fn reason_to_leave(&self) -> Option<EndReason> {
+        if self.hub.is_shutting_down.load(Ordering::Relaxed) {
+            return Some(EndReason::ShuttingDown);
+        }
+        (Instant::now() >= self.expires_at).then_some(EndReason::AgeLimit)
     }
 
     /// Asks for the next chunk. No mail is opened until it is here: what comes after it stays after it.
@@ -290,7 +296,21 @@ impl SubscriberBody {
         self.actor.ctx().set_authorized_until(end);
     }
 
+    /// What has not been sent is not for this client any more, history included.
+    fn expire(&mut self) {
+        let mut frames = Frames::default();
+        frames.event("auth_expired", None, r#"{"message":"the token has expired"}"#);
+        frames.retry(self.hub.config.jittered_retry());
+        let ctx = self.actor.ctx();
+        ctx.discard();
+        ctx.write(frames.into());
+        ctx.end(EndReason::AuthExpired);
+    }
+
     fn next(&mut self, cx: &mut task::Context<'_>) -> Poll<Option<Bytes>> {
+        if self.actor.ctx().is_overdue() {
+            self.expire();
+        }
         if let Some(bytes) = self.actor.ctx().take(PIECE_BYTES) {
             return Poll::Ready(Some(bytes));
         }

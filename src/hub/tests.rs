@@ -4,6 +4,7 @@ use std::{future::poll_fn, pin::Pin};
 
 use actix::Arbiter;
 use actix_web::body::MessageBody;
+use futures_util::FutureExt;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -138,6 +139,53 @@ async fn a_connection_ends_with_its_token_and_says_so() {
     body.end_at(Instant::now() + 2 * HOUR);
     let (text, is_ended) = read_until(&mut body, Instant::now() + 3 * HOUR).await;
     assert!(is_ended && !text.contains("auth_expired"));
+}
+
+/// A stream with so long a history that a client reads on and on.
+async fn publish_megabyte(hub: &Hub) {
+    let note = NewEvent::new("note", &serde_json::json!("x".repeat(10_000))).unwrap();
+    let hundred = Broadcast::new(key("debate/d1"), &vec![note; 100]).unwrap();
+    hub.broadcast(hundred).await.unwrap();
+}
+
+#[actix_web::test]
+async fn whoever_is_reading_history_is_let_go_in_time_as_well() {
+    let config = HubConfig { connection_age_max: HOUR, history_bytes: 0, ..HubConfig::default() };
+    for reason in ["token", "age", "shutdown"] {
+        let (hub, _folder) = hub(config.clone());
+        publish_megabyte(&hub).await;
+        let body = hub.subscribe(&key("debate/d1"), Cursor::Earliest, None).await;
+        let mut body = body.unwrap().unwrap();
+        if reason == "token" {
+            body.end_at(Instant::now() + MINUTE);
+        }
+        let mut text = String::new();
+        while text.len() < 50_000 {
+            let Some(Ok(bytes)) = poll_fn(|cx| Pin::new(&mut body).poll_next(cx)).await else {
+                panic!("{reason}: an end before its time");
+            };
+            text.push_str(std::str::from_utf8(&bytes).unwrap());
+        }
+        match reason {
+            "token" => {
+                tokio::time::pause();
+                tokio::time::advance(MINUTE).await;
+                tokio::time::resume();
+            }
+            "age" => {
+                tokio::time::pause();
+                tokio::time::advance(2 * HOUR).await;
+                tokio::time::resume();
+            }
+            _ => drop(hub.shutdown(Duration::ZERO).now_or_never()),
+        }
+        let (rest, is_ended) = read_until(&mut body, Instant::now() + MINUTE).await;
+        assert!(is_ended, "{reason}");
+        assert!(rest.len() < 50_000, "{reason}: {} bytes more", rest.len());
+        assert_eq!(rest.contains("event: auth_expired\n"), reason == "token", "{reason}");
+        let last = rest.trim_end().rsplit("\n\n").next().unwrap();
+        assert!(last.starts_with("retry: "), "{reason}: {last}");
+    }
 }
 
 #[actix_web::test]

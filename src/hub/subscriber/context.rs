@@ -86,6 +86,17 @@ impl SubscriberContext {
         self.authorized_until
     }
 
+    /// Whether the client's token has expired, and nobody has said so.
+    pub(super) fn is_overdue(&self) -> bool {
+        let is_over = |end| Instant::now() >= end;
+        self.ended.is_none() && self.head.is_none() && self.authorized_until.is_some_and(is_over)
+    }
+
+    /// Forgets what is queued, but for that of which a part may have been sent.
+    pub(super) fn discard(&mut self) {
+        self.outbox = VecDeque::new();
+    }
+
     pub(super) fn put_head(&mut self, head: Chunk) {
         self.head = Some(head);
     }
