@@ -14,7 +14,13 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
-use std::{fs::File, io, path::PathBuf, str::FromStr, sync::Arc};
+use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+    str::FromStr,
+    sync::Arc,
+};
 
 use diesel::{SqliteConnection, r2d2::ConnectionManager};
 
@@ -80,6 +86,10 @@ impl Store {
     /// When the file cannot be opened or written, is no database of this program or a newer one's, or is
     /// in use by another process.
     pub fn open(url: &DatabaseUrl) -> Result<Self, StoreError> {
+        let real = real_path(&url.0);
+        let real = real
+            .map_err(|source| StoreError::Open { url: url.clone(), reason: source.to_string() })?;
+        let url = &DatabaseUrl(real);
         let lock = lock(url)?;
         let writer = connection::open(url)?;
         let readers = connection::pool(url)?;
@@ -145,6 +155,22 @@ impl Store {
             query(&mut conn).map_err(|error| StoreError::Unavailable(error.to_string()))
         });
         answer.await.unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string())))
+    }
+}
+
+/// Where a file is, or will be once it is made, without any symbolic link on the way: one name for one
+/// database, so that there is one lock.
+fn real_path(path: &Path) -> io::Result<PathBuf> {
+    let is_new = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+    match (path.canonicalize(), path.read_link()) {
+        // A link to nothing: SQLite makes the file where it points to.
+        (Err(error), Ok(target)) if is_new(&error) => real_path(&path.with_file_name(target)),
+        (Err(error), Err(_)) if is_new(&error) => {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let folder = folder.unwrap_or(Path::new(".")).canonicalize()?;
+            path.file_name().map(|name| folder.join(name)).ok_or(error)
+        }
+        (real, _) => real,
     }
 }
 
