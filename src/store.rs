@@ -20,6 +20,7 @@ use std::{
     path::{Path, PathBuf},
     str::FromStr,
     sync::Arc,
+    time::Duration,
 };
 
 use diesel::{SqliteConnection, r2d2::ConnectionManager};
@@ -34,6 +35,10 @@ use crate::{
     event::EventId,
     stream_key::{StreamKey, StreamKind},
 };
+
+/// How long a commit may take before the store counts as unable to write: no lock is waited for any longer,
+/// so that whatever takes more time is a disk that does not answer.
+const COMMIT_MAX: Duration = Duration::from_secs(5);
 
 /// Where a database is, as in `sqlite://clearside.db` (relative) or `sqlite:///var/lib/clearside.db`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,6 +140,11 @@ impl Store {
 
     /// Whether the database answers, and takes what is written.
     pub(crate) async fn ping(&self) -> Result<(), StoreError> {
+        self.ping_within(COMMIT_MAX).await
+    }
+
+    async fn ping_within(&self, commit_max: Duration) -> Result<(), StoreError> {
+        self.writer.check(commit_max)?;
         if self.writer.has_failed() {
             // The next publish might be the one that finds it mended; but nobody may come before it is.
             self.read(connection::probe).await?;
