@@ -76,6 +76,8 @@ pub struct Store {
     writer: GroupCommit,
     // Held for as long as any handle lives: a second process on the same file would give ids of its own.
     _lock: Arc<File>,
+    #[cfg(test)]
+    pages_read: Arc<std::sync::atomic::AtomicUsize>,
 }
 
 impl std::fmt::Debug for Store {
@@ -102,7 +104,13 @@ impl Store {
             let url = url.clone();
             move || connection::reopen(&url)
         };
-        Ok(Self { readers, writer: GroupCommit::start(writer, reopen)?, _lock: Arc::new(lock) })
+        Ok(Self {
+            readers,
+            writer: GroupCommit::start(writer, reopen)?,
+            _lock: Arc::new(lock),
+            #[cfg(test)]
+            pages_read: Arc::default(),
+        })
     }
 
     /// Appends events to a stream and answers once they are durable.
@@ -124,6 +132,8 @@ impl Store {
         limits: PageLimits,
     ) -> Result<Vec<StoredEvent>, StoreError> {
         log::debug!(stream:% = key, after:% = cursor; "history read");
+        #[cfg(test)]
+        self.pages_read.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let key = key.clone();
         self.read(move |conn| read::page(conn, &key, cursor, limits)).await
     }

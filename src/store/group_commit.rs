@@ -160,7 +160,7 @@ mod tests {
     use super::*;
     use crate::{
         event::{Event, NewEvent},
-        store::{AppendPublish, DatabaseUrl, Store, connection, lock, sabotage},
+        store::{AppendPublish, DatabaseUrl, Store, connection, sabotage},
         stream_key::StreamKind,
     };
 
@@ -212,10 +212,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let database = folder.path().join("test.db");
         let url = DatabaseUrl::file(&database);
-        let lock = Arc::new(lock(&url).unwrap());
-        let conn = connection::open(&url).unwrap();
-        let writer = GroupCommit::start(conn, || panic!("on purpose")).unwrap();
-        let store = Store { readers: connection::pool(&url).unwrap(), writer, _lock: lock };
+        let mut store = Store::open(&url).unwrap();
+        let conn = connection::reopen(&url).unwrap();
+        store.writer = GroupCommit::start(conn, || panic!("on purpose")).unwrap();
         store.ping().await.unwrap();
         sabotage::execute(&database, "ALTER TABLE events RENAME TO elsewhere");
         store.append(note()).await.unwrap_err();
