@@ -14,7 +14,14 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
-use std::{fs::File, io, path::PathBuf, str::FromStr, sync::Arc};
+use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+    str::FromStr,
+    sync::Arc,
+    time::Duration,
+};
 
 use diesel::{SqliteConnection, r2d2::ConnectionManager};
 
@@ -28,6 +35,10 @@ use crate::{
     event::EventId,
     stream_key::{StreamKey, StreamKind},
 };
+
+/// How long a commit may take before the store counts as unable to write: no lock is waited for any longer,
+/// so that whatever takes more time is a disk that does not answer.
+const COMMIT_MAX: Duration = Duration::from_secs(5);
 
 /// Where a database is, as in `sqlite://clearside.db` (relative) or `sqlite:///var/lib/clearside.db`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +76,8 @@ pub struct Store {
     writer: GroupCommit,
     // Held for as long as any handle lives: a second process on the same file would give ids of its own.
     _lock: Arc<File>,
+    #[cfg(test)]
+    pages_read: Arc<std::sync::atomic::AtomicUsize>,
 }
 
 impl std::fmt::Debug for Store {
@@ -80,6 +93,10 @@ impl Store {
     /// When the file cannot be opened or written, is no database of this program or a newer one's, or is
     /// in use by another process.
     pub fn open(url: &DatabaseUrl) -> Result<Self, StoreError> {
+        let real = real_path(&url.0);
+        let real = real
+            .map_err(|source| StoreError::Open { url: url.clone(), reason: source.to_string() })?;
+        let url = &DatabaseUrl(real);
         let lock = lock(url)?;
         let writer = connection::open(url)?;
         let readers = connection::pool(url)?;
@@ -87,7 +104,13 @@ impl Store {
             let url = url.clone();
             move || connection::reopen(&url)
         };
-        Ok(Self { readers, writer: GroupCommit::start(writer, reopen)?, _lock: Arc::new(lock) })
+        Ok(Self {
+            readers,
+            writer: GroupCommit::start(writer, reopen)?,
+            _lock: Arc::new(lock),
+            #[cfg(test)]
+            pages_read: Arc::default(),
+        })
     }
 
     /// Appends events to a stream and answers once they are durable.
@@ -109,6 +132,8 @@ impl Store {
         limits: PageLimits,
     ) -> Result<Vec<StoredEvent>, StoreError> {
         log::debug!(stream:% = key, after:% = cursor; "history read");
+        #[cfg(test)]
+        self.pages_read.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let key = key.clone();
         self.read(move |conn| read::page(conn, &key, cursor, limits)).await
     }
@@ -125,6 +150,11 @@ impl Store {
 
     /// Whether the database answers, and takes what is written.
     pub(crate) async fn ping(&self) -> Result<(), StoreError> {
+        self.ping_within(COMMIT_MAX).await
+    }
+
+    async fn ping_within(&self, commit_max: Duration) -> Result<(), StoreError> {
+        self.writer.check(commit_max)?;
         if self.writer.has_failed() {
             // The next publish might be the one that finds it mended; but nobody may come before it is.
             self.read(connection::probe).await?;
@@ -145,6 +175,22 @@ impl Store {
             query(&mut conn).map_err(|error| StoreError::Unavailable(error.to_string()))
         });
         answer.await.unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string())))
+    }
+}
+
+/// Where a file is, or will be once it is made, without any symbolic link on the way: one name for one
+/// database, so that there is one lock.
+fn real_path(path: &Path) -> io::Result<PathBuf> {
+    let is_new = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+    match (path.canonicalize(), path.read_link()) {
+        // A link to nothing: SQLite makes the file where it points to.
+        (Err(error), Ok(target)) if is_new(&error) => real_path(&path.with_file_name(target)),
+        (Err(error), Err(_)) if is_new(&error) => {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let folder = folder.unwrap_or(Path::new(".")).canonicalize()?;
+            path.file_name().map(|name| folder.join(name)).ok_or(error)
+        }
+        (real, _) => real,
     }
 }
 

@@ -40,7 +40,9 @@ pub(crate) struct AppendPublish {
 pub(crate) struct Appended {
     /// One for each publish.
     pub(crate) outcomes: Vec<Outcome>,
-    /// The stream's snapshot after the last event.
+    /// The id of the last event stored, whoever has stored it.
+    pub(crate) tail: EventId,
+    /// The stream's snapshot after that event.
     pub(crate) snapshot: Snapshot,
 }
 
@@ -65,7 +67,7 @@ pub(super) fn append(conn: &mut SqliteConnection, append: &Append) -> QueryResul
     if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Stored(_))) {
         stream.save(conn, append.now_ms)?;
     }
-    Ok(Appended { outcomes, snapshot: stream.snapshot })
+    Ok(Appended { outcomes, tail: stream.id(stream.row.last_seq), snapshot: stream.snapshot })
 }
 
 /// A stream's row, while events are being added to it.

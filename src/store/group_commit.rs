@@ -5,11 +5,9 @@
 
 use std::{
     io,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
+    time::{Duration, Instant},
 };
 
 use diesel::SqliteConnection;
@@ -30,8 +28,16 @@ const BATCH_MAX: usize = 512;
 #[derive(Clone)]
 pub(super) struct GroupCommit {
     queue: mpsc::Sender<Request>,
+    progress: Arc<Mutex<Progress>>,
+}
+
+/// How the thread gets on.
+#[derive(Debug, Default, Clone, Copy)]
+struct Progress {
     /// The last commit has failed.
-    has_failed: Arc<AtomicBool>,
+    has_failed: bool,
+    /// When the commit that is under way was begun.
+    begun: Option<Instant>,
 }
 
 struct Request {
@@ -46,30 +52,51 @@ impl GroupCommit {
         reopen: impl Fn() -> Result<SqliteConnection, StoreError> + Send + 'static,
     ) -> io::Result<Self> {
         let (queue, requests) = mpsc::channel(QUEUE_MAX);
-        let has_failed = Arc::new(AtomicBool::new(false));
+        let progress = Arc::<Mutex<Progress>>::default();
         thread::Builder::new().name("store-writer".into()).spawn({
-            let has_failed = Arc::clone(&has_failed);
-            move || write(conn, &reopen, requests, &has_failed)
+            let progress = Arc::clone(&progress);
+            move || write(conn, &reopen, requests, &progress)
         })?;
-        Ok(Self { queue, has_failed })
+        Ok(Self { queue, progress })
     }
 
     /// Whether the last commit has failed.
     pub(super) fn has_failed(&self) -> bool {
-        self.has_failed.load(Ordering::Relaxed)
+        look_at(&self.progress).has_failed
     }
 
     /// Something else has shown that the database can be written again.
     pub(super) fn forget_failure(&self) {
-        self.has_failed.store(false, Ordering::Relaxed);
+        look_at(&self.progress).has_failed = false;
+    }
+
+    /// Fails if nothing more will be written, or nothing has been for too long.
+    pub(super) fn check(&self, commit_max: Duration) -> Result<(), StoreError> {
+        if self.queue.is_closed() {
+            return Err(gone());
+        }
+        match look_at(&self.progress).begun {
+            Some(begun) if begun.elapsed() > commit_max => {
+                Err(StoreError::Unavailable("a commit does not come to an end".into()))
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(super) async fn append(&self, append: Append) -> Result<Appended, StoreError> {
-        let gone = || StoreError::Unavailable("the thread that writes has ended".into());
         let (answer, answered) = oneshot::channel();
         self.queue.send(Request { append, answer }).await.map_err(|_| gone())?;
         answered.await.map_err(|_| gone())?
     }
+}
+
+fn gone() -> StoreError {
+    StoreError::Unavailable("the thread that writes has ended".into())
+}
+
+/// Each of its fields makes sense by itself: a panic leaves nothing half done.
+fn look_at(progress: &Mutex<Progress>) -> MutexGuard<'_, Progress> {
+    progress.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Writes until the last handle is gone.
@@ -77,13 +104,14 @@ fn write(
     conn: SqliteConnection,
     reopen: &impl Fn() -> Result<SqliteConnection, StoreError>,
     mut requests: mpsc::Receiver<Request>,
-    has_failed: &AtomicBool,
+    progress: &Mutex<Progress>,
 ) {
     let mut conn = Some(conn);
     let mut batch = Vec::new();
     while requests.blocking_recv_many(&mut batch, BATCH_MAX) > 0 {
+        look_at(progress).begun = Some(Instant::now());
         let written = write_batch(&mut conn, reopen, &batch);
-        has_failed.store(written.is_err(), Ordering::Relaxed);
+        *look_at(progress) = Progress { has_failed: written.is_err(), begun: None };
         match written {
             Ok(outcomes) => {
                 for (request, outcome) in batch.drain(..).zip(outcomes) {
@@ -127,12 +155,12 @@ fn write_batch(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
     use crate::{
         event::{Event, NewEvent},
-        store::{AppendPublish, DatabaseUrl, connection, sabotage},
+        store::{AppendPublish, DatabaseUrl, Store, connection, sabotage},
         stream_key::StreamKind,
     };
 
@@ -177,5 +205,48 @@ mod tests {
         writer.append(note()).await.unwrap();
         assert!(!writer.has_failed());
         assert_eq!(reopened.load(Ordering::Relaxed), 2, "a new connection has read the log anew");
+    }
+
+    #[tokio::test]
+    async fn a_writer_that_has_ended_is_never_ready_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("test.db");
+        let url = DatabaseUrl::file(&database);
+        let mut store = Store::open(&url).unwrap();
+        let conn = connection::reopen(&url).unwrap();
+        store.writer = GroupCommit::start(conn, || panic!("on purpose")).unwrap();
+        store.ping().await.unwrap();
+        sabotage::execute(&database, "ALTER TABLE events RENAME TO elsewhere");
+        store.append(note()).await.unwrap_err();
+        sabotage::execute(&database, "ALTER TABLE elsewhere RENAME TO events");
+        store.ping().await.expect("the next commit may succeed");
+        store.append(note()).await.unwrap_err();
+        store.writer.queue.closed().await;
+        for _ in 0..2 {
+            store.ping().await.unwrap_err();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_commit_that_does_not_come_to_an_end_is_noticed_while_it_lasts() {
+        const SHORT: Duration = Duration::ZERO;
+        const LONG: Duration = Duration::from_hours(1);
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("test.db");
+        let store = Store::open(&DatabaseUrl::file(&database)).unwrap();
+        store.ping_within(SHORT).await.expect("nothing is under way");
+        let held = sabotage::Held::new(&database);
+        let append = tokio::spawn({
+            let store = store.clone();
+            async move { store.append(note()).await }
+        });
+        while look_at(&store.writer.progress).begun.is_none() {
+            tokio::task::yield_now().await;
+        }
+        store.ping_within(SHORT).await.expect_err("it is under way");
+        store.ping_within(LONG).await.expect("for less than that");
+        drop(held);
+        append.await.unwrap().unwrap();
+        store.ping_within(SHORT).await.expect("it has ended");
     }
 }

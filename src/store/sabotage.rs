@@ -1,8 +1,10 @@
 //! What tests do to a database behind the store's back.
 
-use std::path::Path;
+use std::{path::Path, sync::atomic::Ordering};
 
-use diesel::{Connection, SqliteConnection, connection::SimpleConnection};
+use diesel::{Connection, SqliteConnection, connection::SimpleConnection, r2d2::PooledConnection};
+
+use super::{Manager, Store};
 
 /// Makes these statements, as another process would.
 pub(crate) fn execute(database: &Path, statements: &str) {
@@ -18,6 +20,16 @@ impl Held {
         conn.batch_execute("BEGIN IMMEDIATE").unwrap();
         Self(conn)
     }
+}
+
+/// Keeps every read waiting until they are dropped; not for longer than the store waits for a connection.
+pub(crate) fn hold_reads(store: &Store) -> Vec<PooledConnection<Manager>> {
+    (0..store.readers.max_size()).map(|_| store.readers.get().unwrap()).collect()
+}
+
+/// How many pages of history the store has been asked for.
+pub(crate) fn pages_read(store: &Store) -> usize {
+    store.pages_read.load(Ordering::Relaxed)
 }
 
 fn connect(database: &Path) -> SqliteConnection {

@@ -97,6 +97,33 @@ async fn a_database_is_one_stores_and_free_once_that_is_gone() {
     Store::open(&url).unwrap();
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn a_database_is_one_stores_by_whatever_name_it_is_opened() {
+    use std::{fs, os::unix::fs::symlink};
+
+    let names = ["real/test.db", "folder/test.db", "link.db", "twice.db", "real/../link.db"];
+    // The first time, whatever its name, there is no file yet.
+    for first in names {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("real")).unwrap();
+        symlink(at("real"), at("folder")).unwrap();
+        symlink("real/test.db", at("link.db")).unwrap();
+        symlink(at("link.db"), at("twice.db")).unwrap();
+        symlink("loop.db", at("loop.db")).unwrap();
+        let _store = Store::open(&DatabaseUrl::file(at(first))).unwrap();
+        for second in names {
+            let refused = Store::open(&DatabaseUrl::file(at(second))).unwrap_err();
+            assert!(matches!(refused, StoreError::InUse { .. }), "{first}, {second}: {refused}");
+        }
+        for wrong in ["missing/test.db", "loop.db"] {
+            let refused = Store::open(&DatabaseUrl::file(at(wrong))).unwrap_err();
+            assert!(matches!(refused, StoreError::Open { .. }), "{wrong}: {refused}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_key_is_kept_for_a_day_and_not_for_longer() {
     let setup = Setup::new();

@@ -62,7 +62,9 @@ impl StreamActor {
 
     /// Sends a batch to the subscribers and answers its publishers.
     fn release(&mut self, batch: Batch<Answer>, appended: Option<Appended>) {
-        let (outcomes, snapshot) = appended.map(|done| (done.outcomes, done.snapshot)).unzip();
+        let (outcomes, known) =
+            appended.map(|done| (done.outcomes, (done.tail, done.snapshot))).unzip();
+        let (tail, snapshot) = known.unzip();
         let mut outcomes = outcomes.into_iter().flatten();
         let settled: Vec<_> = batch
             .publishes
@@ -77,11 +79,13 @@ impl StreamActor {
                 publish.events.iter().zip(published.ids.iter().copied())
             })
             .collect();
-        if let Some(first) = new.iter().find_map(|(_, id)| *id) {
-            self.catch_up_to(first);
+        // What the store refuses or has had before says, too, how far another hub has come.
+        let first = new.iter().find_map(|(_, id)| *id);
+        if let Some(next) = first.or(tail.map(after)) {
+            self.catch_up_to(next);
         }
+        let delivery = self.state.publish(&new, snapshot);
         if !new.is_empty() {
-            let delivery = self.state.publish(&new, snapshot);
             self.deliver(delivery);
         }
         for (outcome, publish) in settled {
@@ -97,7 +101,7 @@ impl StreamActor {
         let load = async move { store.load(&key).await };
         ctx.spawn(load.into_actor(self).map(|stored, actor, ctx| {
             if let Ok(Some(stored)) = stored {
-                actor.catch_up_to(EventId { seq: stored.tail.seq + 1, ..stored.tail });
+                actor.catch_up_to(after(stored.tail));
                 actor.state.restore(stored);
             }
             actor.queue.stored();
@@ -127,6 +131,10 @@ impl StreamActor {
             }
         }
     }
+}
+
+fn after(id: EventId) -> EventId {
+    EventId { seq: id.seq + 1, ..id }
 }
 
 impl Batch<Answer> {

@@ -136,6 +136,40 @@ async fn two_hubs_on_one_store_give_no_id_twice_and_show_each_other_nothing_late
 }
 
 #[actix::test]
+async fn what_a_store_refuses_or_has_had_before_tells_a_hub_what_another_one_has_stored() {
+    let mut setup = Setup::new();
+    let store = Store::open(&DatabaseUrl::file(setup.folder.path().join("shared.db"))).unwrap();
+    let start = || Hub::start(&Arbiter::current(), store.clone(), HubConfig::default());
+    let hub = start();
+    setup.hub = hub.clone();
+    let mut body = setup.follow(Cursor::Now).await;
+    read(&mut body, "event: snapshot").await;
+    let first = setup.publish_keyed("first").await.unwrap();
+    assert_eq!(words(&read(&mut body, "\n\n").await), notes([1]));
+
+    setup.hub = start();
+    setup.publish_keyed("k").await.unwrap();
+    setup.publish().await.unwrap();
+    setup.hub = hub.clone();
+    // It says nothing of the other events, nor of an id that is new here.
+    let repeat = setup.publish_keyed("first").await.unwrap();
+    assert_eq!((repeat.is_repeat, repeat.ids), (true, first.ids));
+    assert_eq!(words(&read(&mut body, "snapshot").await), ["note 2", "note 3", "snapshot"]);
+    assert!(setup.publish_keyed("k").await.unwrap().is_repeat);
+    assert!(setup.token().await.is_ok());
+    assert_eq!(words(&read(&mut body, "\n\n").await), ["token"], "nothing is sent again");
+
+    setup.hub = start();
+    assert_eq!(setup.publish_event("complete", &1).await, Ok(4));
+    setup.hub = hub;
+    assert_eq!(setup.publish().await, Err(PublishError::Completed));
+    assert_eq!(setup.token().await, Err(PublishError::Completed));
+    let seen = read(&mut body, "no such text").await;
+    assert_eq!(words(&seen), ["snapshot", "complete 4"]);
+    assert!(seen.ends_with("<end>"));
+}
+
+#[actix::test]
 async fn a_publish_whose_publisher_has_gone_is_stored_once_however_often_it_is_repeated() {
     let setup = Setup::new();
     let mut body = setup.follow(Cursor::Now).await;
@@ -219,6 +253,33 @@ async fn a_page_that_was_read_for_one_is_read_anew_for_whoever_comes_later() {
     assert_eq!(setup.replay().await, notes(1..=3));
     sabotage::execute(&setup.database(), "DELETE FROM events WHERE seq = 1");
     assert_eq!(setup.replay().await, ["gap 1", "note 2", "note 3"]);
+}
+
+#[actix::test]
+async fn one_read_serves_all_who_ask_for_the_same_page_meanwhile() {
+    const CLIENTS: usize = 50;
+    let mut setup = Setup::new();
+    let store = Store::open(&DatabaseUrl::file(setup.folder.path().join("other.db"))).unwrap();
+    let config = HubConfig { history_bytes: 0, ..HubConfig::default() };
+    setup.hub = Hub::start(&Arbiter::current(), store.clone(), config);
+    for _ in 0..3 {
+        setup.publish().await.unwrap();
+    }
+    let mut bodies = Vec::new();
+    for _ in 0..CLIENTS {
+        bodies.push(setup.follow(Cursor::Earliest).await);
+    }
+    let before = sabotage::pages_read(&store);
+    let held = sabotage::hold_reads(&store);
+    let replays = join_all(bodies.iter_mut().map(|body| read(body, "event: snapshot")));
+    let (replays, ()) = tokio::join!(replays, async {
+        settle().await;
+        drop(held);
+    });
+    for replay in replays {
+        assert_eq!(words(&replay)[1..], ["note 1", "note 2", "note 3", "snapshot"]);
+    }
+    assert_eq!(sabotage::pages_read(&store) - before, 1);
 }
 
 #[actix::test]
