@@ -11,6 +11,7 @@ mod token;
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 pub use self::grants::{Grants, InvalidPattern, StreamPattern};
@@ -39,13 +40,15 @@ pub struct Access {
     /// None: everything.
     grants: Option<Arc<Grants>>,
     expires_at: Option<Instant>,
+    /// What limits on rates are counted by if nobody is named.
+    token: Option<Arc<str>>,
 }
 
 impl Access {
     /// Everything, for ever: there is nobody who would be refused.
     #[must_use]
     pub const fn everything() -> Self {
-        Self { subject: None, grants: None, expires_at: None }
+        Self { subject: None, grants: None, expires_at: None, token: None }
     }
 
     /// What these grants allow, and no more.
@@ -66,6 +69,18 @@ impl Access {
     pub const fn until(mut self, expires_at: Instant) -> Self {
         self.expires_at = Some(expires_at);
         self
+    }
+
+    /// Names the token that it comes from, so that one of nobody in particular is counted, too.
+    pub(crate) fn by(mut self, token: &str) -> Self {
+        let digest = Sha256::digest(token);
+        self.token = Some(format!("token {digest:x}").into());
+        self
+    }
+
+    /// What limits on rates are counted by, if there is anything.
+    pub(crate) fn counted_by(&self) -> Option<&Arc<str>> {
+        self.subject.as_ref().or(self.token.as_ref())
     }
 
     /// Whose access it is, if that is known.

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, builder::BoolishValueParser};
 use ipnet::IpNet;
 
 pub(crate) use self::keys::{Hidden, KeySettings, SecretSettings, read, wrong};
@@ -62,7 +62,7 @@ pub(crate) struct ServerConfig {
     pub(crate) keys: KeySettings,
 
     /// Serve without keys wherever it listens, under whatever name: something in front decides who is let in
-    #[arg(long, env = "CLEARSIDE_OPEN")]
+    #[arg(long, env = "CLEARSIDE_OPEN", value_parser = BoolishValueParser::new())]
     pub(crate) open: bool,
 
     /// Origin whose pages may follow and publish, such as https://example.org; may be repeated
@@ -106,7 +106,7 @@ pub(crate) struct ServerConfig {
     pub(crate) tls_key: Option<PathBuf>,
 
     /// Take HTTP/2 without TLS, too: for a proxy that speaks it, and that no stranger gets around
-    #[arg(long, env = "CLEARSIDE_H2C", conflicts_with = "tls_cert")]
+    #[arg(long, env = "CLEARSIDE_H2C", conflicts_with = "tls_cert", value_parser = BoolishValueParser::new())]
     pub(crate) h2c: bool,
 
     /// How long a connection may take nothing before it is closed
@@ -318,11 +318,20 @@ fn network(text: &str) -> Result<IpNet, String> {
         .map_err(|_| "an address or a network looks like 127.0.0.1 or 10.0.0.0/8".into())
 }
 
-/// An origin as browsers send it: scheme, host and port, no path. A wildcard would let any page publish.
+/// An origin as browsers send it: scheme, host and port, no path. A wildcard would let any page publish, and what
+/// no browser sends would let none.
 fn origin(text: &str) -> Result<String, String> {
-    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
-    match rest {
-        Some(host) if !host.is_empty() && !host.contains(['/', '*', ' ', '?', '#']) => {
+    let secure = text.strip_prefix("https://").map(|host| (host, ":443"));
+    let plain = || text.strip_prefix("http://").map(|host| (host, ":80"));
+    match secure.or_else(plain) {
+        Some((host, _)) if host.contains('@') => Err("an origin names no user".into()),
+        Some((host, port)) if host.ends_with(port) => {
+            Err(format!("browsers leave out the usual port: write it without {port}"))
+        }
+        Some((host, _)) if host.contains(|c: char| c.is_ascii_uppercase()) => {
+            Err("browsers send it in small letters: write it so".into())
+        }
+        Some((host, _)) if !host.is_empty() && !host.contains(['/', '*', ' ', '?', '#']) => {
             Ok(text.into())
         }
         _ => Err("an origin looks like https://example.org or http://localhost:5173".into()),
@@ -344,6 +353,13 @@ mod tests {
             ("https://example.org/", false),
             ("null", false),
             ("https://", false),
+            ("https://EXAMPLE.org", false),
+            ("HTTPS://example.org", false),
+            ("https://example.org:443", false),
+            ("http://example.org:80", false),
+            ("https://example.org:80", true),
+            ("https://somebody@example.org", false),
+            ("https://[::1]:8443", true),
         ] {
             assert_eq!(origin(text).is_ok(), is_valid, "{text}");
         }

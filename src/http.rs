@@ -200,6 +200,7 @@ pub fn cors(origins: &[String]) -> Cors {
             header::HeaderName::from_static("idempotency-key"),
             header::HeaderName::from_static("last-event-id"),
         ])
+        .expose_headers([header::RETRY_AFTER, header::WWW_AUTHENTICATE])
         .supports_credentials()
         .max_age(3600);
     origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin))

@@ -1,6 +1,6 @@
 //! What a token grants: streams by pattern, for each action.
 
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -40,6 +40,17 @@ impl Grants {
             Action::Publish => &self.publish,
             Action::Control => &self.control,
         }
+    }
+
+    /// The streams of this kind that may be followed, if each of them is named.
+    pub(crate) fn subscribe_only(&self, kind: StreamKind) -> Option<BTreeSet<StreamKey>> {
+        let patterns = self.subscribe.iter().filter(|pattern| pattern.may_match(kind));
+        patterns
+            .map(|pattern| match &pattern.ids {
+                Ids::One(id) => Some(StreamKey::new(kind, id.clone())),
+                Ids::With(_) => None,
+            })
+            .collect()
     }
 }
 

@@ -190,6 +190,12 @@ impl Keys {
         self
     }
 
+    #[cfg(test)]
+    pub(super) fn with_clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
     /// Puts another set of keys in the place of the last.
     ///
     /// # Errors
@@ -207,6 +213,10 @@ impl Keys {
             let validation =
                 validation(key.algorithm, self.audience.as_deref(), self.issuer.as_deref());
             match jsonwebtoken::decode::<Claims>(token, &key.decoding, &validation) {
+                // It is for somebody, and nobody has said that this is us.
+                Ok(token) if self.audience.is_none() && token.claims.aud.is_some() => {
+                    return Err(Rejected::Foreign);
+                }
                 Ok(token) => return token.claims.into_access(&self.clock),
                 Err(error) => match rejection(error.kind()) {
                     // Another key may have signed it.
@@ -254,7 +264,7 @@ impl Authority for Keys {
         let mut token = NewToken::new(Grants { subscribe, ..Grants::default() }, lifetime);
         token.subject = access.subject().map(|subject| subject.to_string());
         token.audience = Some(TICKET_AUDIENCE.to_owned());
-        let text = token.sign(&self.ticket_secret, &self.clock).ok()?;
+        let text = token.sign_exactly(&self.ticket_secret, &self.clock).ok()?;
         Some(Ticket { text, lifetime })
     }
 }
@@ -264,6 +274,7 @@ impl Key {
         if pem.contains("PRIVATE KEY-----") {
             return Err(KeyError::PrivateKey);
         }
+        let is_on_p256 = is_on_p256(pem);
         let pem = pem.trim().as_bytes();
         // Each of them takes keys of its own type only.
         let (algorithm, decoding) = DecodingKey::from_rsa_pem(pem)
@@ -271,7 +282,7 @@ impl Key {
             .or_else(|_| DecodingKey::from_ec_pem(pem).map(|key| (Algorithm::ES256, key)))
             .or_else(|_| DecodingKey::from_ed_pem(pem).map(|key| (Algorithm::EdDSA, key)))
             .map_err(|_| KeyError::PublicKey)?;
-        if algorithm == Algorithm::ES256 && !is_on_p256(&decoding) {
+        if algorithm == Algorithm::ES256 && !is_on_p256 {
             return Err(KeyError::PublicKey);
         }
         Ok(Self { id: None, algorithm, decoding })
@@ -311,9 +322,12 @@ impl Key {
     }
 }
 
-/// A point on P-256 is 65 bytes long; ES256 has no other.
-fn is_on_p256(key: &DecodingKey) -> bool {
-    key.try_get_as_bytes().is_ok_and(|point| point.len() == 65)
+/// ES256 has no other curve, and on some its points are as long. The curve is named before the point, and with all
+/// that comes before that it is the same in each key (RFC 5480): 27 bytes, which are 36 letters.
+fn is_on_p256(pem: &str) -> bool {
+    const BEGIN: &str = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE";
+    let text = pem.split_once("-----BEGIN PUBLIC KEY-----").map_or("", |(_, text)| text);
+    text.split_whitespace().collect::<String>().starts_with(BEGIN)
 }
 
 fn key_set(json: &str) -> Result<Arc<[Key]>, KeyError> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jsonwebtoken::{Algorithm, Header};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 
 use super::{
     Access, Grants, Rejected,
@@ -18,6 +18,8 @@ const LIFETIME_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 #[derive(Deserialize)]
 pub(super) struct Claims {
     sub: Option<String>,
+    /// Whatever it is.
+    pub(super) aud: Option<IgnoredAny>,
     /// Seconds since the Unix epoch.
     exp: f64,
     #[serde(default)]
@@ -79,8 +81,17 @@ struct ClaimsToWrite<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     aud: Option<&'a str>,
     iat: i64,
-    exp: i64,
+    exp: End,
     clearside: &'a Grants,
+}
+
+/// Seconds since the Unix epoch.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum End {
+    Whole(i64),
+    /// Only we read it: others may take whole seconds only.
+    Exact(f64),
 }
 
 impl NewToken {
@@ -90,21 +101,71 @@ impl NewToken {
         Self { grants, lifetime, subject: None, audience: None, issuer: None }
     }
 
-    /// The token, signed with HS256.
+    /// The token, signed with HS256. It ends with a whole second, and not before its lifetime is over.
     ///
     /// # Errors
     /// When the cryptographic library does not sign.
     pub fn sign(&self, secret: &Secret, clock: &Clock) -> Result<String, KeyError> {
-        let now = clock.now_ms() / 1000;
+        let end = self.end_ms(clock).saturating_add(999) / 1000;
+        self.sign_until(End::Whole(end), secret, clock)
+    }
+
+    /// The same, but it ends when its lifetime is over.
+    pub(super) fn sign_exactly(&self, secret: &Secret, clock: &Clock) -> Result<String, KeyError> {
+        #[expect(clippy::cast_precision_loss, reason = "exact for 285,000 years")]
+        let end = self.end_ms(clock) as f64 / 1000.0;
+        self.sign_until(End::Exact(end), secret, clock)
+    }
+
+    fn end_ms(&self, clock: &Clock) -> i64 {
+        let lifetime = i64::try_from(self.lifetime.min(LIFETIME_MAX).as_millis());
+        clock.now_ms().saturating_add(lifetime.unwrap_or(i64::MAX))
+    }
+
+    fn sign_until(&self, exp: End, secret: &Secret, clock: &Clock) -> Result<String, KeyError> {
         let claims = ClaimsToWrite {
             iss: self.issuer.as_deref(),
             sub: self.subject.as_deref(),
             aud: self.audience.as_deref(),
-            iat: now,
-            exp: now.saturating_add_unsigned(self.lifetime.as_secs()),
+            iat: clock.now_ms() / 1000,
+            exp,
             clearside: &self.grants,
         };
         let header = Header::new(Algorithm::HS256);
         jsonwebtoken::encode(&header, &claims, &secret.encoding()).map_err(|_| KeyError::Sign)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::{Authority, Keys};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_lives_as_long_as_it_was_made_for_wherever_in_a_second_it_is_made() {
+        let secret: Secret = "thirty-two bytes or more of noise".parse().unwrap();
+        for now_ms in [4_102_444_800_000, 4_102_444_800_001, 4_102_444_800_999] {
+            let clock = Clock::stopped_at(now_ms);
+            let lifetime = Duration::from_secs(1);
+            let token = NewToken::new(Grants::default(), lifetime).sign(&secret, &clock).unwrap();
+            let keys = Keys::new().with_secret(&secret).with_clock(clock);
+            let access = keys.access(&token).expect("it is not dead");
+            let left = access.expires_at().unwrap() - tokio::time::Instant::now();
+            assert!(left >= lifetime && left < 2 * lifetime, "{now_ms}: {left:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_ticket_ends_with_its_token_and_not_before() {
+        let secret: Secret = "thirty-two bytes or more of noise".parse().unwrap();
+        let clock = Clock::stopped_at(4_102_444_800_700);
+        let keys = Keys::new().with_secret(&secret).with_clock(clock);
+        let stream = "debate/d1".parse().unwrap();
+        let left = Duration::from_millis(200);
+        let access = Access::everything().until(tokio::time::Instant::now() + left);
+        let ticket = keys.issue_ticket(&stream, &access).unwrap();
+        let opened = keys.ticket_access(&ticket.text).expect("it is not dead");
+        let kept = opened.expires_at().unwrap() - tokio::time::Instant::now();
+        assert!(kept <= left + Duration::from_millis(1) && !kept.is_zero(), "{kept:?}");
     }
 }

@@ -31,10 +31,18 @@ pub(super) async fn demo(config: &ServerConfig) -> anyhow::Result<()> {
     let stop = stop_signal()?;
     announce(&application)?;
     let url = &application.url;
-    writeln!(io::stdout(), "\nOpen {url}/ in a browser, or try")?;
+    // Without a token, all that follows is answered 401.
+    let token = if application.is_open { "" } else { "-H \"Authorization: Bearer $TOKEN\" " };
+    match application.is_open {
+        true => writeln!(io::stdout(), "\nOpen {url}/ in a browser, or try")?,
+        false => writeln!(
+            io::stdout(),
+            "\nWith a token that grants to subscribe, as `clearside-sse token create` makes it, try"
+        )?,
+    }
     for kind in StreamKind::ALL {
         let stream = StreamKey::new(kind, format!("demo-{}", Epoch::random()).parse()?);
-        writeln!(io::stdout(), "  curl -N {url}{}/stream", stream.path())?;
+        writeln!(io::stdout(), "  curl -N {token}{url}{}/stream", stream.path())?;
         actix_web::rt::spawn(perform_for_ever(stream, application.players.clone()));
     }
     writeln!(io::stdout(), "\nCtrl-C ends it.")?;

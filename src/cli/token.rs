@@ -26,6 +26,20 @@ pub(super) enum TokenCommand {
 pub(super) struct CreateArgs {
     #[command(flatten)]
     secret: SecretSettings,
+    #[command(flatten)]
+    grants: GrantArgs,
+    /// Whose token it is; limits on rates are counted by this name
+    #[arg(long, value_name = "NAME")]
+    subject: Option<String>,
+    /// How long it is good for, a second or more
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = lifetime)]
+    ttl: Duration,
+}
+
+/// A token that grants nothing is a slip.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+struct GrantArgs {
     /// Streams that may be published on: debates/ID, debates/PREFIX*, debates/* or *; may be repeated
     #[arg(long, value_name = "STREAMS", value_delimiter = ',')]
     publish: Vec<StreamPattern>,
@@ -38,12 +52,13 @@ pub(super) struct CreateArgs {
     /// Whether the server's statistics may be read
     #[arg(long)]
     stats: bool,
-    /// Whose token it is; limits on rates are counted by this name
-    #[arg(long, value_name = "NAME")]
-    subject: Option<String>,
-    /// How long it is good for
-    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration)]
-    ttl: Duration,
+}
+
+fn lifetime(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        lifetime if lifetime < Duration::from_secs(1) => Err("must be at least a second".into()),
+        lifetime => Ok(lifetime),
+    }
 }
 
 #[derive(Debug, Args)]
@@ -65,7 +80,7 @@ pub(super) fn token(command: TokenCommand) -> anyhow::Result<()> {
 fn create(args: CreateArgs) -> anyhow::Result<()> {
     let none = || SettingsError::new("--jwt-secret-file", "say which secret to sign with");
     let secret = args.secret.load()?.ok_or_else(none)?;
-    let CreateArgs { publish, subscribe, control, stats, .. } = args;
+    let GrantArgs { publish, subscribe, control, stats } = args.grants;
     let mut token = NewToken::new(Grants { publish, subscribe, control, stats }, args.ttl);
     token.subject = args.subject;
     token.audience = args.secret.jwt_audience;

@@ -101,7 +101,7 @@ impl<P: Purpose> FromRequest for May<P> {
         let may = |Target(stream): Target| {
             let access = access(request, P::TAKES_TICKETS)?;
             if !access.allows(P::ACTION, &stream) {
-                return Err(ApiError::forbidden());
+                return Err(refusal(request, ApiError::forbidden()));
             }
             Ok(Self { stream, access, purpose: PhantomData })
         };
@@ -121,9 +121,26 @@ impl FromRequest for Caller {
     }
 }
 
-/// What the request's token allows. The first of header, ticket and cookie that is there decides: one that is bad
-/// is never made up for by another.
+/// What the request's token allows.
 fn access(request: &HttpRequest, takes_tickets: bool) -> Result<Access, ApiError> {
+    authenticate(request, takes_tickets).map_err(|error| refusal(request, error))
+}
+
+/// Counts one more that is refused: whoever tries token after token has to wait.
+fn refusal(request: &HttpRequest, error: ApiError) -> ApiError {
+    let counted = request.app_data::<Data<ApiState>>().and_then(|state| {
+        let address = client_address(request, &state.trusted_proxies);
+        state.rates.as_ref().map(|rates| rates.connects.count_address(address))
+    });
+    match counted {
+        Some(Err(too_often)) => too_often.into(),
+        _ => error,
+    }
+}
+
+/// The first of header, ticket and cookie that is there decides: one that is bad
+/// is never made up for by another.
+fn authenticate(request: &HttpRequest, takes_tickets: bool) -> Result<Access, ApiError> {
     let state = request.app_data::<Data<ApiState>>().ok_or_else(ApiError::internal)?;
     let Some(Guard { authority, cookie }) = &state.guard else {
         return Ok(Access::everything());
@@ -134,17 +151,17 @@ fn access(request: &HttpRequest, takes_tickets: bool) -> Result<Access, ApiError
             return Err(ApiError::two_tokens());
         }
         let token = bearer(header).ok_or(Rejected::Malformed)?;
-        return Ok(authority.access(token)?);
+        return Ok(authority.access(token)?.by(token));
     }
     if takes_tickets && let Some(ticket) = ticket(request) {
-        return Ok(authority.ticket_access(&ticket)?);
+        return Ok(authority.ticket_access(&ticket)?.by(&ticket));
     }
     let token = cookie_value(request, cookie).ok_or_else(ApiError::unauthorized)?;
     // A browser sends it along whatever page it is that asks.
     if !origin::is_reading(request) && !origin::is_trusted(request, &state.origins) {
         return Err(ApiError::foreign_origin());
     }
-    Ok(authority.access(token)?)
+    Ok(authority.access(token)?.by(token))
 }
 
 fn bearer(header: &HeaderValue) -> Option<&str> {

@@ -41,11 +41,12 @@ pub(super) fn is_trusted(request: &HttpRequest, origins: &[String]) -> bool {
     page(request, origins) == Page::Trusted
 }
 
-/// The host that the request names, with its port.
+/// The host that the request names, with its port; an empty one if it cannot be read, which is nobody's name.
 pub(super) fn host(request: &HttpRequest) -> Option<&str> {
     // HTTP/2 has it in the address.
     let authority = request.uri().authority().map(|authority| authority.as_str());
-    authority.or_else(|| request.headers().get("host")?.to_str().ok())
+    let named = || request.headers().get("host").map(|host| host.to_str().unwrap_or_default());
+    authority.or_else(named)
 }
 
 /// The page that has made a request.
@@ -73,8 +74,11 @@ fn page(request: &HttpRequest, origins: &[String]) -> Page {
             _ => Page::None,
         };
     };
-    let page_host = origin.split_once("://").map(|(_, host)| host);
-    let is_own = page_host.is_some() && page_host == host(request);
+    let page_host = origin.split_once("://").map(|(_, host)| host).filter(|host| !host.is_empty());
+    // The same host is not the same origin: a page under http:// is none of ours under https://.
+    let is_own = page_host.is_some()
+        && page_host == host(request)
+        && !matches!(site, Some("cross-site" | "same-site"));
     let is_allowed = origins.iter().any(|known| known == origin);
     if is_own || is_allowed { Page::Trusted } else { Page::Foreign }
 }
@@ -108,6 +112,15 @@ mod tests {
             (&[("referer", "https://ok.example")], Page::Trusted),
             (&[("referer", "https://evil.example/https://ok.example")], Page::Foreign),
             (&[("origin", "null"), ("referer", "https://ok.example/")], Page::Foreign),
+            (
+                &[("origin", "http://127.0.0.1:3000"), ("sec-fetch-site", "cross-site")],
+                Page::Foreign,
+            ),
+            (
+                &[("origin", "http://127.0.0.1:3000"), ("sec-fetch-site", "same-site")],
+                Page::Foreign,
+            ),
+            (&[("origin", "https://ok.example"), ("sec-fetch-site", "cross-site")], Page::Trusted),
             (&[("sec-fetch-site", "cross-site")], Page::Foreign),
             (&[("sec-fetch-site", "same-site")], Page::Foreign),
             (&[("sec-fetch-site", "none")], Page::None),

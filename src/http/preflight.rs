@@ -4,11 +4,17 @@ use actix_web::{
     Error, ResponseError,
     body::{EitherBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
-    http::{Method, StatusCode, header},
+    http::{
+        Method, StatusCode,
+        header::{self, HeaderValue},
+    },
     middleware::Next,
 };
 
 use super::error::ApiError;
+
+/// What the answer to a preflight goes by: a cache must not give it to another origin.
+const VARY: &str = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers";
 
 /// A middleware around [`cors`](super::cors).
 pub(crate) async fn word_preflights(
@@ -22,7 +28,8 @@ pub(crate) async fn word_preflights(
     if is_preflight && answer.status() == StatusCode::OK {
         *answer.response_mut().status_mut() = StatusCode::NO_CONTENT;
     } else if is_preflight && answer.status().is_client_error() {
-        let refusal = ApiError::cors_refused().error_response();
+        let mut refusal = ApiError::cors_refused().error_response();
+        refusal.headers_mut().insert(header::VARY, HeaderValue::from_static(VARY));
         return Ok(answer.into_response(refusal).map_into_right_body());
     }
     Ok(answer.map_into_left_body())

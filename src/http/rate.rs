@@ -88,12 +88,18 @@ impl From<RateLimit> for Rate {
 impl Rate {
     /// Counts one more.
     pub(super) fn count(&self, access: &Access, address: Option<IpAddr>) -> Result<(), TooOften> {
-        if let Some(address) = address
-            && (self.counts_loopback || !address.is_loopback())
-        {
-            self.addresses.count(&address)?;
+        self.count_address(address)?;
+        access.counted_by().map_or(Ok(()), |subject| self.subjects.count(subject))
+    }
+
+    /// Counts one more of somebody who is not known.
+    pub(super) fn count_address(&self, address: Option<IpAddr>) -> Result<(), TooOften> {
+        match address {
+            Some(address) if self.counts_loopback || !address.is_loopback() => {
+                self.addresses.count(&address)
+            }
+            _ => Ok(()),
         }
-        access.subject().map_or(Ok(()), |subject| self.subjects.count(subject))
     }
 }
 

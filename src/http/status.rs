@@ -1,6 +1,6 @@
 //! What there is to follow, how it stands, and how the server fares.
 
-use std::time::Duration;
+use std::{cmp::Reverse, collections::BTreeSet, time::Duration};
 
 use actix_web::{HttpRequest, HttpResponse, web::Data};
 use serde::{Deserialize, Serialize};
@@ -13,16 +13,18 @@ use super::{
     target::Mounted,
 };
 use crate::{
-    auth::Action,
+    auth::{Access, Action},
     event::EventId,
-    hub::{SnapshotView, StreamDescription},
+    hub::{Hub, SnapshotView, StreamDescription},
+    stream_key::{StreamKey, StreamKind},
 };
 
 const LIMIT_DEFAULT: usize = 20;
 const LIMIT_MAX: usize = 100;
 
-/// How often a list looks for more streams that the caller may read.
-const LOOKS_MAX: usize = 20;
+/// How many streams a list looks at together, and how often, for some that the caller may read.
+const LOOK: usize = 200;
+const LOOKS_MAX: usize = 50;
 
 /// How long the hub may take to answer before it counts as dead.
 const LIVE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -30,15 +32,16 @@ const LIVE_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ListQuery {
-    before: Option<i64>,
+    before: Option<String>,
     limit: Option<usize>,
 }
 
 #[derive(Serialize)]
 struct ListBody {
     streams: Vec<StreamBody>,
-    /// What to ask for as `before` to get the next page; none at the end.
-    next: Option<i64>,
+    /// What to ask for as `before` to get the next page; none at the end. It is the last stream of this page: a
+    /// number would tell how many there are that the caller may not read.
+    next: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -67,8 +70,7 @@ impl From<StreamDescription> for StreamBody {
     }
 }
 
-/// A page of the streams that the caller may read. To find few among many, it looks through a bounded number of
-/// them and may come back with fewer than were asked for, and with a `next` all the same.
+/// A page of the streams that the caller may read, and of nothing else a hint.
 pub(super) async fn list(
     Mounted(kind): Mounted,
     Caller(access): Caller,
@@ -80,20 +82,74 @@ pub(super) async fn list(
     if !access.allows_some(Action::Subscribe, kind) {
         return Err(ApiError::forbidden());
     }
-    let mut page = ListBody { streams: Vec::new(), next: query.before };
+    let before = match query.before {
+        Some(id) => Some(row_of(kind, &id, &access, &state.hub).await?),
+        None => None,
+    };
+    // One more than fits tells whether there is another page.
+    let mut streams = match access.grants().and_then(|grants| grants.subscribe_only(kind)) {
+        Some(named) => look_up(named, before, &state.hub).await?,
+        None => look_through(kind, before, limit + 1, &access, &state.hub).await?,
+    };
+    let is_last = streams.len() <= limit;
+    streams.truncate(limit);
+    let last = streams.last().map(|stream| stream.key.id().to_string());
+    let streams = streams.into_iter().map(StreamBody::from).collect();
+    Ok(HttpResponse::Ok().json(ListBody { streams, next: last.filter(|_| !is_last) }))
+}
+
+/// Where a stream stands in the order of lists. The answer is the same for one that is not there and for one that
+/// the caller may not read.
+async fn row_of(kind: StreamKind, id: &str, access: &Access, hub: &Hub) -> Result<i64, ApiError> {
+    let stream = id.parse().map(|id| StreamKey::new(kind, id)).ok();
+    let known = match stream.filter(|stream| access.allows(Action::Subscribe, stream)) {
+        Some(stream) => hub.describe(&stream).await?,
+        None => None,
+    };
+    let unknown = || ApiError::bad_request("invalid_query", "'before' is no stream of this list");
+    Ok(known.and_then(|stream| stream.stored).ok_or_else(unknown)?.row)
+}
+
+/// Those of these streams that there are, newest first.
+async fn look_up(
+    named: BTreeSet<StreamKey>,
+    before: Option<i64>,
+    hub: &Hub,
+) -> Result<Vec<StreamDescription>, ApiError> {
+    let mut found = Vec::new();
+    for stream in named {
+        let Some(mut stream) = hub.describe(&stream).await? else { continue };
+        let Some(row) = stream.stored.as_ref().map(|stored| stored.row) else { continue };
+        if before.is_none_or(|before| row < before) {
+            // As in all lists.
+            stream.view.open.clear();
+            found.push((row, stream));
+        }
+    }
+    found.sort_unstable_by_key(|(row, _)| Reverse(*row));
+    Ok(found.into_iter().map(|(_, stream)| stream).collect())
+}
+
+/// As many as are wanted of the streams that the caller may read, newest first, among a bounded number of all.
+async fn look_through(
+    kind: StreamKind,
+    mut before: Option<i64>,
+    wanted: usize,
+    access: &Access,
+    hub: &Hub,
+) -> Result<Vec<StreamDescription>, ApiError> {
+    let mut found = Vec::new();
+    let look = if access.grants().is_none() { wanted } else { LOOK.max(wanted) };
     for _ in 0..LOOKS_MAX {
-        let wanted = limit - page.streams.len();
-        let streams = state.hub.list(kind, page.next, wanted).await?;
-        let is_full = streams.len() == wanted;
-        let last = streams.last().and_then(|last| last.stored.as_ref()).map(|stored| stored.row);
-        page.next = last.filter(|_| is_full);
-        let readable = streams.into_iter().filter(|s| access.allows(Action::Subscribe, &s.key));
-        page.streams.extend(readable.map(StreamBody::from));
-        if page.next.is_none() || page.streams.len() == limit {
+        let streams = hub.list(kind, before, look).await?;
+        let is_end = streams.len() < look;
+        before = streams.last().and_then(|last| last.stored.as_ref()).map(|stored| stored.row);
+        found.extend(streams.into_iter().filter(|s| access.allows(Action::Subscribe, &s.key)));
+        if is_end || before.is_none() || found.len() >= wanted {
             break;
         }
     }
-    Ok(HttpResponse::Ok().json(page))
+    Ok(found)
 }
 
 pub(super) async fn show(

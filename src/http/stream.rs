@@ -68,8 +68,13 @@ fn takes_events(request: &HttpRequest) -> bool {
     accepted.is_none_or(is_event_stream)
 }
 
-pub(super) async fn head(_: May<Follow>, request: HttpRequest) -> HttpResponse {
-    event_stream(&request, Bytes::new())
+pub(super) async fn head(
+    may: May<Follow>,
+    request: HttpRequest,
+    state: Data<ApiState>,
+) -> Result<HttpResponse, ApiError> {
+    may.count(&request, &state, |rates| &rates.connects)?;
+    Ok(event_stream(&request, Bytes::new()))
 }
 
 fn event_stream(request: &HttpRequest, body: impl MessageBody + 'static) -> HttpResponse {

@@ -1,6 +1,6 @@
 //! Tickets: what stands in the URL of an `EventSource` that can send neither a header nor a cookie.
 
-use actix_web::{HttpResponse, web::Data};
+use actix_web::{HttpRequest, HttpResponse, web::Data};
 use serde::Serialize;
 
 use super::{
@@ -17,7 +17,13 @@ struct TicketBody {
     expires_in_ms: u128,
 }
 
-pub(super) async fn issue(may: May<Read>, state: Data<ApiState>) -> Result<HttpResponse, ApiError> {
+pub(super) async fn issue(
+    may: May<Read>,
+    request: HttpRequest,
+    state: Data<ApiState>,
+) -> Result<HttpResponse, ApiError> {
+    // Each is good for connections, and is counted as one.
+    may.count(&request, &state, |rates| &rates.connects)?;
     let guard = state.guard.as_ref();
     let ticket = guard.and_then(|guard| guard.authority.issue_ticket(&may.stream, &may.access));
     let none = || ApiError::not_found("nobody needs a ticket here");

@@ -259,7 +259,7 @@ async fn streams_are_listed_newest_first_and_paged() {
                 stream["subscribers"].as_u64().unwrap(),
             ));
         }
-        match page["next"].as_i64() {
+        match page["next"].as_str() {
             Some(before) => path = format!("/api/debates?limit=2&before={before}"),
             None => break,
         }

@@ -139,6 +139,32 @@ test('an EventSource follows with a ticket, and gets another when it is over, as
   await page.context().close();
 });
 
+test('what follows with a ticket stops when the stream is over, and when the token is', async (t) => {
+  const server = await guarded(t);
+  await server.post('d1', utterance(1, 'all there is'));
+  await server.post('d1', { type: 'complete', data: {} });
+  const [code] = blocks(read('docs/security.md'), 'js').filter((block) => block.includes('/ticket'));
+  for (const [reader, heard] of [[server.make('--subscribe', 'debates/d1'), ['all there is']], ['expired', []]]) {
+    const page = await openAt(frontend.origin);
+    // What it would do in a while it does at once: a loop shows.
+    await inConsole(page, `const token = '${reader}', heard = [], asked = [], sources = [];
+      console.log = (text) => heard.push(text);
+      const plain = fetch, Plain = EventSource, later = setTimeout;
+      setTimeout = (task) => later(task, 0);
+      fetch = (...request) => { const answer = plain(...request); asked.push(answer); return answer; };
+      EventSource = class extends Plain { constructor(...all) { super(...all); sources.push(this); } };
+      ${code.replaceAll('https://live.example.org', server.base)}
+      const done = follow();`);
+    await page.evaluate('done');
+    await until('it has closed what it opened', () => page.evaluate('sources.every((source) => source.readyState === 2)'));
+    // Ten requests on the same connections come after whatever it had begun.
+    for (let n = 0; n < 10; n += 1) await page.evaluate((url) => fetch(url).then((answer) => answer.text()), `${server.base}/health/live`);
+    const asked = await page.evaluate('asked.length - 10');
+    assert.deepEqual([asked, await page.evaluate('heard')], [1, heard]);
+    await page.context().close();
+  }
+});
+
 test('a page of a foreign site gets nothing and changes nothing, with or without somebody’s cookie', async (t) => {
   const server = await guarded(t);
   await server.post('d1', utterance(1));

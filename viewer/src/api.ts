@@ -59,8 +59,8 @@ async function ask<T>(url: string, init?: RequestInit): Promise<T> {
 
 export const streamPath = (kind: Kind, id: string) => `${PATHS[kind]}/${encodeURIComponent(id)}`;
 
-export const listStreams = (kind: Kind, { before, limit = 20 }: { before?: number; limit?: number } = {}) =>
-  ask<{ streams: Listed[]; next: number | null }>(`${PATHS[kind]}?limit=${limit}${before === undefined ? '' : `&before=${before}`}`);
+export const listStreams = (kind: Kind, { before, limit = 20 }: { before?: string; limit?: number } = {}) =>
+  ask<{ streams: Listed[]; next: string | null }>(`${PATHS[kind]}?limit=${limit}${before === undefined ? '' : `&before=${before}`}`);
 
 /** Everything stored of a stream, in order. */
 export async function history(kind: Kind, id: string, signal: AbortSignal): Promise<StoredEvent[]> {

@@ -130,6 +130,8 @@ async fn a_preflight_is_answered_without_a_body_and_names_what_is_allowed() {
         let what = format!("{origin} {method} {headers}");
         assert_refused(&answer, 403, "cors_refused", None, &what);
         assert_eq!(answer.header("access-control-allow-origin"), None, "{what}");
+        let vary = answer.header("vary").unwrap_or_default().to_ascii_lowercase();
+        assert!(vary.contains("origin"), "{what}: a cache must not mix them up: {vary}");
     }
 }
 
@@ -141,6 +143,12 @@ async fn a_page_may_read_why_it_is_refused_if_its_origin_is_named() {
             let answer = server.send("GET", path, &[("Origin", origin)], "").await;
             assert!(answer.status() == 401 || answer.status() == 404, "{path}");
             assert_eq!(answer.header("access-control-allow-origin"), allowed, "{path} {origin}");
+            let exposed =
+                answer.header("access-control-expose-headers").unwrap_or_default().to_lowercase();
+            for header in ["retry-after", "www-authenticate"] {
+                let may_read = exposed.contains(header);
+                assert!(may_read || allowed.is_none(), "{path} {origin}: {header}");
+            }
             let vary = answer.header("vary").unwrap_or_default().to_ascii_lowercase();
             assert!(vary.contains("origin"), "{path} {origin}: a cache must not mix them up");
         }

@@ -115,6 +115,77 @@ async fn a_token_is_counted_wherever_it_is_used() {
 }
 
 #[actix_web::test]
+async fn a_token_of_nobody_has_a_limit_of_its_own() {
+    let server = Guarded::start(&["--publish-rate", "1", "--trusted-proxy", "127.0.0.1"]).await;
+    let nobodys = |seconds: i64| {
+        let exp = super::now_secs() + seconds;
+        let claims = json!({ "exp": exp, "clearside": { "publish": ["*"] } });
+        server.keep_secret(super::hs256(&claims))
+    };
+    let publish = async |token: &str, number: i32| {
+        let (bearer, address) = (format!("Bearer {token}"), format!("198.51.100.{number}"));
+        let headers = [
+            ("Authorization", bearer.as_str()),
+            ("Content-Type", "application/json"),
+            ("X-Forwarded-For", &address),
+        ];
+        server.send("POST", EVENTS, &headers, &note(1).to_string()).await.status()
+    };
+    let (one, other) = (nobodys(600), nobodys(700));
+    let mut statuses = Vec::new();
+    for number in 0..60 {
+        statuses.push(publish(&one, number).await);
+    }
+    assert!(statuses.contains(&429), "{statuses:?}");
+    assert_eq!(publish(&other, 61).await, 201, "another token has its own");
+}
+
+#[actix_web::test]
+async fn tickets_and_looks_at_a_stream_are_counted_as_connections() {
+    let server = Guarded::start(&["--connect-rate", "1"]).await;
+    for (method, path) in [("POST", "/api/debates/d1/ticket"), ("HEAD", FOLLOW)] {
+        let claims = json!({
+            "sub": method,
+            "exp": super::now_secs() + 600,
+            "clearside": { "subscribe": ["*"] },
+        });
+        let bearer = format!("Bearer {}", server.keep_secret(super::hs256(&claims)));
+        let mut statuses = Vec::new();
+        for _ in 0..60 {
+            let headers = [("Authorization", bearer.as_str())];
+            statuses.push(server.send(method, path, &headers, "").await.status());
+        }
+        assert!(statuses.contains(&429), "{method}: {statuses:?}");
+    }
+}
+
+#[actix_web::test]
+async fn whoever_is_refused_too_often_has_to_wait() {
+    let server = Guarded::start(&["--connect-rate", "1", "--trusted-proxy", "127.0.0.1"]).await;
+    let nothing = server.token(&json!({}));
+    for (address, method, path, token) in [
+        ("198.51.100.1", "GET", EVENTS, "x"),
+        ("198.51.100.2", "POST", EVENTS, "x"),
+        ("198.51.100.3", "GET", FOLLOW, "x"),
+        ("198.51.100.4", "GET", "/api/stats", "x"),
+        ("198.51.100.5", "GET", EVENTS, &nothing),
+    ] {
+        let bearer = format!("Bearer {token}");
+        let headers = [("Authorization", bearer.as_str()), ("X-Forwarded-For", address)];
+        let mut refused = None;
+        for _ in 0..60 {
+            let answer = server.send(method, path, &headers, "").await;
+            if answer.status() != 401 && answer.status() != 403 {
+                refused = Some(answer);
+                break;
+            }
+        }
+        let refused = refused.expect("60 at 1 a second");
+        assert_refused(&refused, 429, "rate_limited", None, path);
+    }
+}
+
+#[actix_web::test]
 async fn who_connects_too_often_comes_back_if_it_is_an_event_source_and_is_told_so_if_not() {
     let folder = tempfile::tempdir().unwrap();
     let args = ["--connect-rate", "1", "--retry", "1s"];
@@ -190,6 +261,30 @@ async fn what_is_nested_too_deeply_or_too_long_stores_nothing() {
     assert_refused(&answer, 413, "too_large", None, "10 GB");
     let history = server.get(EVENTS, &token).await.json();
     assert_eq!(history["events"].as_array().unwrap().len(), 1, "the one that was right");
+}
+
+#[actix_web::test]
+async fn a_head_has_so_many_headers_and_no_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::serve(folder.path(), 0, &[]).await;
+    for (headers, status) in [(96, 200), (97, 431)] {
+        // `Host` and `Connection` are two of them.
+        let rest: String = (2..headers).map(|number| format!("X-{number}: 1\r\n")).collect();
+        let head = format!(
+            "GET /api/stats HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{rest}\r\n"
+        );
+        let answer = crate::helpers::exchange(server.address, head.as_bytes()).await.unwrap();
+        assert_eq!(answer.status(), status, "{headers}: {}", answer.text());
+    }
+}
+
+#[actix_web::test]
+async fn a_head_that_does_not_come_to_its_end_is_timed_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::serve(folder.path(), 0, &[]).await;
+    let half = b"GET /api/stats HTTP/1.1\r\nHost: localhost\r\nX-Slow: ";
+    let answer = crate::helpers::exchange(server.address, half).await.unwrap();
+    assert_eq!(answer.status(), 408, "{}", answer.text());
 }
 
 #[actix_web::test]

@@ -54,6 +54,94 @@ async fn the_start_says_who_may_do_what() {
 }
 
 #[actix_web::test]
+async fn what_the_demo_says_to_try_names_the_token_that_it_needs() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = super::file(&folder, "secret", super::SECRET);
+    let database = format!("sqlite://{}", folder.path().join("clearside.db").display());
+    for (args, needs_token) in
+        [(&[][..], false), (&["--jwt-secret-file", secret.to_str().unwrap()], true)]
+    {
+        let mut command = clearside(&["demo", "--listen", "127.0.0.1:0", "--database", &database]);
+        let mut child = command.args(args).spawn().unwrap();
+        let stdout = std::io::BufReader::new(child.stdout.take().unwrap());
+        let lines = std::io::BufRead::lines(stdout).map(Result::unwrap);
+        let said: Vec<_> = lines.take_while(|line| !line.starts_with("Ctrl-C")).collect();
+        assert!(std::process::Command::new("kill").arg(child.id().to_string()).status().is_ok());
+        let curl: Vec<_> = said.iter().filter(|line| line.contains("curl -N")).collect();
+        assert_eq!(curl.len(), 2, "{said:?}");
+        for line in curl {
+            assert_eq!(line.contains("Authorization: Bearer $TOKEN"), needs_token, "{said:?}");
+        }
+        assert_eq!(said.iter().any(|line| line.contains("token create")), needs_token, "{said:?}");
+        child.wait().unwrap();
+    }
+}
+
+#[actix_web::test]
+async fn a_server_without_keys_logs_no_token_that_it_is_sent_either() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Process::serve(folder.path(), 0, &["--log-filter", "trace"]).await;
+    let mut secrets = Vec::new();
+    for (method, path) in [
+        ("GET", "/api/debates"),
+        ("GET", "/api/debates/d1/stream"),
+        ("HEAD", "/api/debates/d1/stream"),
+        ("POST", "/api/debates/d1/events"),
+        ("POST", "/api/debates/d1/ticket"),
+    ] {
+        let place = |place: &str| format!("{place}-of-{}-{method}", secrets.len());
+        let [bearer, cookie, ticket] = ["token", "cookie", "ticket"].map(place);
+        let (header, pair) = (format!("Bearer {bearer}"), format!("clearside_token={cookie}"));
+        let headers = [
+            ("Authorization", header.as_str()),
+            ("Cookie", &pair),
+            ("Accept", "application/json"),
+            ("Content-Type", "application/json"),
+        ];
+        let path = format!("{path}?ticket={ticket}");
+        if method == "GET" && path.contains("stream") {
+            crate::helpers::Wire::follow(server.address, &path, &headers).await;
+        } else {
+            request(server.address, method, &path, &headers, b"").await;
+        }
+        secrets.extend([bearer, cookie, ticket]);
+    }
+    let log = server.end_and_read_log();
+    assert!(!log.is_empty(), "a log that says nothing proves nothing");
+    for secret in secrets {
+        assert_eq!(log.lines().find(|line| line.contains(&secret)), None, "a secret in the log");
+    }
+}
+
+#[actix_web::test]
+async fn a_switch_in_the_environment_is_turned_with_the_usual_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = format!("sqlite://{}", folder.path().join("clearside.db").display());
+    let serve = |word: &str| {
+        let mut command = clearside(&["serve", "--listen", "0.0.0.0:0", "--database", &database]);
+        command.env("CLEARSIDE_OPEN", word);
+        command
+    };
+    for word in ["1", "yes", "true", "on"] {
+        Process::start(serve(word)).await;
+    }
+    for word in ["0", "no", "false", "off"] {
+        let output = run(serve(word)).await;
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(error.contains("--listen: "), "as if it were not there: {word}: {error}");
+    }
+}
+
+#[actix_web::test]
+async fn a_name_that_cannot_be_read_is_none_of_this_machine() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::serve(folder.path(), 0, &[]).await;
+    let request = b"GET /api/stats HTTP/1.1\r\nHost: ev\xefl.example\r\nConnection: close\r\n\r\n";
+    let answer = crate::helpers::exchange(server.address, request).await.unwrap();
+    assert_eq!((answer.status(), answer.code().as_str()), (403, "foreign_host"));
+}
+
+#[actix_web::test]
 async fn a_server_without_keys_answers_to_the_names_of_this_machine_only() {
     let folder = tempfile::tempdir().unwrap();
     let server = Process::serve(folder.path(), 0, &[]).await;

@@ -145,7 +145,7 @@ async fn a_list_has_what_the_token_may_read_and_hints_at_nothing_else() {
         if next.is_null() {
             break;
         }
-        query = format!("?limit=2&before={next}");
+        query = format!("?limit=2&before={}", next.as_str().unwrap());
     }
     assert_eq!(seen, ["other-44", "mine-37", "mine-22", "mine-7"]);
 
@@ -155,6 +155,45 @@ async fn a_list_has_what_the_token_may_read_and_hints_at_nothing_else() {
     let answer = server.send("GET", "/api/debates", &[], "").await;
     let (status, code, challenge) = NO_TOKEN;
     assert_refused(&answer, status, code, challenge, "no token");
+}
+
+#[actix_web::test]
+async fn a_list_does_not_tell_how_many_streams_of_others_there_are() {
+    let server = Guarded::start(&[]).await;
+    let publisher = server.token(&json!({ "publish": ["*"] }));
+    let ids = (0..31).map(|number| match number {
+        5 => "mine-5".to_owned(),
+        20 => "mine-20".to_owned(),
+        _ => format!("other-{number}"),
+    });
+    for id in ids {
+        let path = format!("/api/debates/{id}/events");
+        assert_eq!(server.post(&path, &publisher, &note(0)).await.status(), 201);
+    }
+    let page = async |grants: &[&str], query: &str| {
+        let reader = server.token(&json!({ "subscribe": grants }));
+        let page = server.get(&format!("/api/debates{query}"), &reader).await.json();
+        let ids = page["streams"].as_array().unwrap().iter().map(|stream| stream["id"].clone());
+        (ids.collect::<Vec<_>>(), page["next"].clone())
+    };
+    for grants in [&["debates/nothing"][..], &["debates/nothing*"]] {
+        assert_eq!(page(grants, "?limit=1").await, (vec![], Value::Null), "{grants:?}");
+    }
+    for grants in [&["debates/mine-5", "debates/mine-20", "debates/no"][..], &["debates/mine*"]] {
+        let (first, next) = page(grants, "?limit=1").await;
+        assert_eq!((first, next), (vec![json!("mine-20")], json!("mine-20")), "{grants:?}");
+        let second = page(grants, "?limit=1&before=mine-20").await;
+        assert_eq!(second, (vec![json!("mine-5")], Value::Null), "{grants:?}");
+    }
+    let reader = server.token(&json!({ "subscribe": ["debates/mine*"] }));
+    let [theirs, nobodys, own] = ["other-6", "nobodys", "mine-nobodys"].map(|before| {
+        let (path, reader) = (format!("/api/debates?before={before}"), reader.clone());
+        let server = &server;
+        async move { server.get(&path, &reader).await }
+    });
+    let (theirs, nobodys, own) = tokio::join!(theirs, nobodys, own);
+    assert_eq!((theirs.status(), theirs.text()), (400, nobodys.text()), "{}", theirs.text());
+    assert_eq!((nobodys.status(), nobodys.text()), (400, own.text()));
 }
 
 #[actix_web::test]

@@ -19,6 +19,13 @@ const EXPIRED: &str = "the token has expired";
 const NOT_YET: &str = "the token is not valid yet";
 const FOREIGN: &str = "the token is for another audience or from another issuer";
 
+/// A key on another curve, whose points are as long as those of P-256.
+const SECP256K1: &str = "-----BEGIN PUBLIC KEY-----
+MFYwEAYHKoZIzj0CAQYFK4EEAAoDQgAE74+bpM2CC2D78mC3nunHQDFDnvLLiIjt
+56s+NlpOB7Hum92nb7bsJIL+CQTbHXT9Eknn2w2SIQqyci4Azvr82g==
+-----END PUBLIC KEY-----
+";
+
 fn stats() -> Value {
     json!({ "stats": true })
 }
@@ -234,6 +241,17 @@ async fn a_set_of_keys_is_read_again_when_it_changes_and_is_kept_while_it_is_bro
 }
 
 #[actix_web::test]
+async fn a_token_for_somebody_is_for_nobody_where_no_audience_is_set() {
+    let server = Guarded::start(&[]).await;
+    for aud in [json!("clearside"), json!(["x"]), json!([]), json!(""), json!(5), json!({})] {
+        let mut claims = claims(&stats());
+        claims["aud"] = aud.clone();
+        let token = server.keep_secret(hs256(&claims));
+        check(&server, &format!("for {aud}"), &token, Some(FOREIGN)).await;
+    }
+}
+
+#[actix_web::test]
 async fn audience_and_issuer_have_to_be_named_where_they_are_set() {
     let server =
         Guarded::start(&["--jwt-audience", "clearside", "--jwt-issuer", "https://id.example"])
@@ -348,6 +366,19 @@ async fn the_command_makes_tokens_that_the_server_takes_and_checks_them_as_it_do
     let elsewhere = run(clearside(&["token", "check", &token, secret[0], secret[1]])).await;
     assert_eq!(elsewhere.status.code(), Some(1));
     assert_eq!(String::from_utf8(elsewhere.stderr).unwrap().trim(), format!("error: {FOREIGN}"));
+    for (what, args, expected) in [
+        ("no grant", &["token", "create"][..], "--subscribe"),
+        (
+            "dead at once",
+            &["token", "create", "--stats", "--ttl", "500ms"],
+            "must be at least a second",
+        ),
+    ] {
+        let output = run(clearside(&[args, &secret].concat())).await;
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{what}: {error}");
+        assert!(error.contains(expected) && output.stdout.is_empty(), "{what}: {error}");
+    }
     let keyless = run(clearside(&create)).await;
     assert_eq!(keyless.status.code(), Some(2), "{keyless:?}");
 
@@ -383,6 +414,7 @@ async fn keys_that_cannot_be_used_keep_the_server_from_starting() {
         ),
         ("--jwt-public-key", "hello", "no public key"),
         ("--jwt-public-key", &p384.public_key_pem(), "no public key"),
+        ("--jwt-public-key", SECP256K1, "no public key"),
         ("--jwt-public-key", &private, "a private key"),
         ("--jwks", r#"{"keys":[]}"#, "no set of keys"),
         ("--jwks", r#"{"keys":[{"kty":"oct","k":"c2VjcmV0"}]}"#, "no set of keys"),

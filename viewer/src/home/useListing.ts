@@ -22,7 +22,7 @@ const runningThenNewest = (a: Item, b: Item) =>
 
 export function useListing(): Listing {
   const [streams, setStreams] = useState<ReadonlyMap<string, Item> | null>(null);
-  const [next, setNext] = useState<Partial<Record<Kind, number>>>({});
+  const [next, setNext] = useState<Partial<Record<Kind, string>>>({});
   const [problem, setProblem] = useState<string | null>(null);
   const isFirst = useRef(true);
 
