@@ -135,8 +135,8 @@ fn write_batch(
     reopen: &impl Fn() -> Result<SqliteConnection, StoreError>,
     batch: &[Request],
 ) -> Result<Vec<Appended>, StoreError> {
-    // After a failed sync, what SQLite believes of the file cannot be trusted: only a connection that has
-    // read the log anew may acknowledge again.
+    // After a failed sync, what this connection believes of the file cannot be trusted. A new one begins at
+    // what the log's index counts, and frames that were not synced are not counted: they are written again.
     let mut open = match conn.take() {
         Some(open) => open,
         None => reopen()?,
@@ -204,7 +204,7 @@ mod tests {
         assert!(writer.has_failed());
         writer.append(note()).await.unwrap();
         assert!(!writer.has_failed());
-        assert_eq!(reopened.load(Ordering::Relaxed), 2, "a new connection has read the log anew");
+        assert_eq!(reopened.load(Ordering::Relaxed), 2, "it is a new connection that goes on");
     }
 
     #[tokio::test]
