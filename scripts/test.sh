@@ -143,7 +143,7 @@ install_packages() { # npm writes that file last
 }
 
 # Power cuts, a network that drops packets, and figures of latency and of storms at full size.
-by_hand=(power:: vanished::peers isolation:: storm::fifteen leak::a_connection)
+by_hand=(power:: vanished::peers isolation:: storm::fifteen)
 
 run 'Tools' scripts/install-test-tools.sh || { echo '0 passed, 1 failed'; exit 1; }
 

@@ -225,6 +225,7 @@ fn check_subscriber(findings: &mut Findings, subscriber: &Subscriber, history: &
     let stream = &subscriber.stream;
     let by_id: HashMap<&str, &Stored> =
         history.iter().map(|event| (event.id.as_str(), event)).collect();
+    let has = |seq: u64| history.iter().any(|event| split(&event.id).1 == seq);
     let (mut last, mut received) = (0, HashSet::new());
     for event in &subscriber.seen {
         let Some(seq) = event.id.as_deref().filter(|id| *id != "earliest").map(|id| split(id).1)
@@ -238,11 +239,18 @@ fn check_subscriber(findings: &mut Findings, subscriber: &Subscriber, history: &
             }
             "snapshot" => {}
             "gap" => {
+                // No run takes anything out of a history: whatever is stored can be replayed.
                 let missed = event.json()["missed"].as_u64();
-                if missed.is_none() {
-                    received.clear(); // a new beginning
-                } else if missed != seq.checked_sub(last) {
+                let is_right = match missed {
+                    // A new beginning, for a place that the history does not have.
+                    None => !has(last) && !(1..=seq).any(has),
+                    Some(_) => missed == seq.checked_sub(last) && !(last + 1..=seq).any(has),
+                };
+                if !is_right {
                     findings.add(Fault::Hole, format!("{stream}: {event:?} after {last}"));
+                }
+                if missed.is_none() {
+                    received.clear();
                 }
                 last = seq;
             }

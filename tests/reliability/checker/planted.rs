@@ -90,7 +90,7 @@ fn stored(run: &mut Run) -> &mut Vec<Stored> {
 #[test]
 fn the_checker_finds_every_planted_fault() {
     use Fault::{Altered, Converge, Duplicate, Hole, Lost, Order, Phantom, Token};
-    let planted: [(&str, &[Fault], Plant); 22] = [
+    let planted: [(&str, &[Fault], Plant); 25] = [
         ("an acknowledged event is gone from the end", &[Lost, Phantom, Converge], |run| {
             stored(run).pop();
         }),
@@ -150,6 +150,20 @@ fn the_checker_finds_every_planted_fault() {
             let at = at(run, 2);
             run.subscribers[0].seen[at] = seen("gap", Some("aaaaaaaa-2"), json!({ "missed": 2 }));
         }),
+        ("a gap is told of what is still stored", &[Hole], |run| {
+            let at = at(run, 2);
+            run.subscribers[0].seen[at] = seen("gap", Some("aaaaaaaa-2"), json!({ "missed": 1 }));
+        }),
+        ("a gap of unknown size is told of what is still stored", &[Hole], |run| {
+            let at = at(run, 2);
+            run.subscribers[0].seen[at] =
+                seen("gap", Some("aaaaaaaa-2"), json!({ "missed": null }));
+        }),
+        ("a subscriber begins anew for no reason", &[Hole], |run| {
+            let at = at(run, 3);
+            let again = seen("gap", Some("aaaaaaaa-0"), json!({ "missed": null }));
+            run.subscribers[0].seen.splice(at..at, [again, note(1), note(2)]);
+        }),
         ("what was refused is stored", &[Phantom], |run| {
             stored(run)[4].data = json!({ "n": 77 });
             let at = at(run, 5);
@@ -193,11 +207,28 @@ fn the_checker_finds_every_planted_fault() {
 }
 
 #[test]
-fn a_gap_that_says_what_is_missing_is_no_hole() {
-    let mut run = clean();
-    let at = at(&run, 2);
-    run.subscribers[0].seen[at] = seen("gap", Some("aaaaaaaa-2"), json!({ "missed": 1 }));
-    assert_clean(&run);
+fn a_gap_over_what_is_gone_is_no_hole() {
+    let plants: [Plant; 2] = [
+        |run| {
+            stored(run).remove(1);
+            let at = at(run, 2);
+            run.subscribers[0].seen[at] = seen("gap", Some("aaaaaaaa-2"), json!({ "missed": 1 }));
+        },
+        |run| {
+            stored(run).truncate(2);
+            let again = seen("gap", Some("aaaaaaaa-0"), json!({ "missed": null }));
+            run.subscribers[0].seen.extend([again, note(1), note(2)]);
+        },
+    ];
+    for plant in plants {
+        let mut run = clean();
+        plant(&mut run);
+        // That it is gone is another matter.
+        let mut findings = Findings::default();
+        check_subscriber(&mut findings, &run.subscribers[0], &run.history[STREAM]);
+        let is_hole = |finding: &Finding| finding.fault == Fault::Hole;
+        assert!(!findings.0.iter().any(is_hole), "{:?}", findings.0);
+    }
 }
 
 /// The subscriber connects once more, so many seconds after the beginning, and is live at this place.
