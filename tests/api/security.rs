@@ -1,6 +1,7 @@
 //! Only those who belong: the security table, row by row, against the real binary.
 //!
-//! Every server of these tests logs all it can, and is searched for secrets when it ends.
+//! Every server with keys logs all it can, and its log is searched for secrets when it ends; `start` has a server
+//! without keys that is searched, too.
 //!
 //! | row | tests |
 //! |---|---|
