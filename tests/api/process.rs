@@ -194,6 +194,9 @@ async fn a_server_that_cannot_start_says_why_in_one_line() {
     let in_use = format!("sqlite://{}", folder.path().join("clearside.db").display());
     let taken = running.address.to_string();
     let other = tempfile::tempdir().unwrap();
+    let link = other.path().join("link.db");
+    std::os::unix::fs::symlink(folder.path().join("clearside.db"), &link).unwrap();
+    let linked = format!("sqlite://{}", link.display());
     let fresh = format!("sqlite://{}", other.path().join("fresh.db").display());
     let missing = format!("sqlite://{}", other.path().join("missing/folder.db").display());
     let directory = format!("sqlite://{}", other.path().display());
@@ -203,6 +206,7 @@ async fn a_server_that_cannot_start_says_why_in_one_line() {
     let garbage = format!("sqlite://{}", garbage_path.display());
     for (listen, database, expected) in [
         ("127.0.0.1:0", &in_use, "in use by another process"),
+        ("127.0.0.1:0", &linked, "in use by another process"),
         (taken.as_str(), &fresh, "cannot listen on 127.0.0.1"),
         ("127.0.0.1:0", &missing, "cannot open the database"),
         ("127.0.0.1:0", &directory, "cannot open the database"),
