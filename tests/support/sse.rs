@@ -1,12 +1,17 @@
 //! Two parsers that have to agree: one of our own, written from the WHATWG text, and a foreign one.
 
-use std::{convert::Infallible, pin::Pin};
+use std::{
+    collections::VecDeque,
+    convert::Infallible,
+    pin::Pin,
+    sync::{Arc, Mutex},
+    task::Poll,
+};
 
 use bytes::Bytes;
 use eventsource_stream::{EventStreamError, Eventsource};
 use futures_util::{FutureExt, Stream, StreamExt, stream};
 use serde_json::Value;
-use tokio::sync::mpsc;
 
 /// One event, as a listener sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +48,8 @@ impl SseEvent {
 /// Feeds both parsers and compares what they make of it.
 pub(crate) struct Parsers {
     ours: Parser,
-    bytes: mpsc::UnboundedSender<Result<Bytes, Infallible>>,
+    /// No channel of tokio's: it says now and then that it is empty when it is not, to let others have a turn.
+    bytes: Arc<Mutex<VecDeque<Bytes>>>,
     foreign: Foreign,
 }
 
@@ -53,8 +59,12 @@ type Foreign = Pin<
 
 impl Parsers {
     pub(crate) fn new(last_event_id: &str) -> Self {
-        let (bytes, mut receiver) = mpsc::unbounded_channel();
-        let stream = stream::poll_fn(move |cx| receiver.poll_recv(cx));
+        let bytes = Arc::new(Mutex::new(VecDeque::new()));
+        let queue = Arc::clone(&bytes);
+        let stream = stream::poll_fn(move |_| match queue.lock().unwrap().pop_front() {
+            Some(bytes) => Poll::Ready(Some(Ok(bytes))),
+            None => Poll::Pending,
+        });
         Self {
             ours: Parser { last_event_id: last_event_id.to_owned(), ..Parser::default() },
             bytes,
@@ -69,9 +79,7 @@ impl Parsers {
 
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Vec<SseEvent> {
         let events = self.ours.push(bytes);
-        self.bytes
-            .send(Ok(Bytes::copy_from_slice(bytes)))
-            .expect("the stream lives as long as this");
+        self.bytes.lock().unwrap().push_back(Bytes::copy_from_slice(bytes));
         for event in &events {
             let foreign = self
                 .foreign
