@@ -89,7 +89,7 @@ after(() => browser?.close());
 
 /** A page with the package in it, and the requests that it makes for streams. */
 async function openPage(base, context) {
-  const page = await (context ?? await browser.newContext()).newPage();
+  const page = await (context ?? await browser.newContext({ bypassCSP: true })).newPage();
   const requests = [];
   page.on('request', (request) => { if (request.url().includes('/stream')) requests.push(request); });
   await page.goto(`${base}/health/live`);
@@ -175,7 +175,7 @@ test('offline and online again: it comes back at once, however long the browser 
 test('seven tabs share one connection, and when the one that has it goes, another takes over', async (t) => {
   const server = await startServer({ args: ARGS });
   t.after(() => server.end());
-  const context = await browser.newContext();
+  const context = await browser.newContext({ bypassCSP: true });
   const tabs = [];
   await server.publish('debate', 'shared', utterance(1));
   for (let tab = 0; tab < 7; tab += 1) {

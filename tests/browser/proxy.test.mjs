@@ -14,7 +14,7 @@ before(async () => { browser = await launchBrowser(); });
 after(() => browser?.close());
 
 async function openBehind(nginx, debate) {
-  const page = await (await browser.newContext()).newPage();
+  const page = await (await browser.newContext({ bypassCSP: true })).newPage();
   await page.goto(`${nginx.base}/health/live`);
   await followInPage(page, `/api/debates/${debate}/stream`, DEBATE_TYPES);
   return page;

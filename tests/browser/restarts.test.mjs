@@ -36,7 +36,7 @@ for (const signal of ['SIGKILL', 'SIGTERM', 'SIGINT']) {
     let server = await startServer({ args: ARGS, database });
     t.after(() => server.end());
     const debate = 'restarted';
-    const page = await (await browser.newContext()).newPage();
+    const page = await (await browser.newContext({ bypassCSP: true })).newPage();
     // Not the viewer: this page is to do nothing that an EventSource does not do by itself.
     await page.goto(`${server.base}/health/live`);
     await followInPage(page, `/api/debates/${debate}/stream?lastEventId=earliest`, DEBATE_TYPES);
@@ -79,7 +79,7 @@ for (const signal of ['SIGKILL', 'SIGTERM', 'SIGINT']) {
 test('a cursor that the new server does not know is answered with a gap, never with an error or silence', async (t) => {
   let server = await startServer({ args: ARGS });
   t.after(() => server.end());
-  const page = await (await browser.newContext()).newPage();
+  const page = await (await browser.newContext({ bypassCSP: true })).newPage();
   await page.goto(`${server.base}/health/live`);
   await followInPage(page, '/api/debates/forgotten/stream', DEBATE_TYPES);
   await server.followers('debates', 1);

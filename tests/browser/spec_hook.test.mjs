@@ -33,7 +33,7 @@ after(() => browser?.close());
 test('it connects, receives, says that it reconnects, and stops at the end', async (t) => {
   let server = await startServer({ args: ['--retry', '300ms', '--heartbeat', '1h'] });
   t.after(() => server.end());
-  const page = await (await browser.newContext()).newPage();
+  const page = await (await browser.newContext({ bypassCSP: true })).newPage();
   const requests = [];
   page.on('request', (request) => { if (request.url().includes('/stream')) requests.push(request.url()); });
   await page.goto(`${server.base}/health/live`);
