@@ -193,7 +193,7 @@ test('a name that is made to lead here opens nothing on a server without keys', 
   await server.publish('debate', 'd1', utterance(1));
   const rebound = await launchBrowser('--host-resolver-rules=MAP rebound.test 127.0.0.1');
   t.after(() => rebound.close());
-  const page = await rebound.newPage();
+  const page = await rebound.newPage({ bypassCSP: true }); // the refusal has a policy of its own
   const answer = await page.goto(`http://rebound.test:${server.port}/`);
   assert.equal(answer.status(), 403);
   // To the browser this is the page's own origin: no preflight, `Sec-Fetch-Site: same-origin`.
