@@ -12,35 +12,34 @@ use std::{
 
 use super::{DEADLINE, within};
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_clearside-sse");
+
 /// The program, with nothing in its environment that would change what it does.
 pub(crate) fn clearside(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_clearside-sse"));
+    command([PROGRAM].iter().chain(args))
+}
+
+/// The server on a database in this folder, with no more open files than this.
+pub(crate) fn clearside_with_files(files: u32, folder: &Path) -> Command {
+    let limit = format!("--nofile={files}:{files}");
+    let database = database(folder);
+    let server = [PROGRAM, "serve", "--listen", "127.0.0.1:0", "--database", &database];
+    command(["prlimit", &limit].iter().chain(&server))
+}
+
+fn command<'a>(mut words: impl Iterator<Item = &'a &'a str>) -> Command {
+    let mut command = Command::new(words.next().unwrap());
     for (name, _) in std::env::vars() {
         if name.starts_with("CLEARSIDE_") || name == "RUST_LOG" || name == "LOG_LEVEL" {
             command.env_remove(name);
         }
     }
-    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.args(words).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
-/// The server on a database in this folder, with no more open files than this.
-pub(crate) fn clearside_with_files(files: u32, folder: &Path) -> Command {
-    let database = format!("sqlite://{}", folder.join("clearside.db").display());
-    let program = clearside(&["serve", "--listen", "127.0.0.1:0", "--database", &database]);
-    let mut command = Command::new("prlimit");
-    command.arg(format!("--nofile={files}:{files}")).arg(program.get_program());
-    command
-        .args(program.get_args())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    for (name, value) in program.get_envs() {
-        if value.is_none() {
-            command.env_remove(name);
-        }
-    }
-    command
+fn database(folder: &Path) -> String {
+    format!("sqlite://{}", folder.join("clearside.db").display())
 }
 
 /// A running server.
@@ -65,7 +64,7 @@ impl Process {
         args: &[&str],
         variables: &[(&str, &str)],
     ) -> Self {
-        let database = format!("sqlite://{}", folder.join("clearside.db").display());
+        let database = database(folder);
         let listen = format!("127.0.0.1:{port}");
         let mut command = clearside(&["serve", "--listen", &listen, "--database", &database]);
         command.args(args).envs(variables.iter().copied());
