@@ -1,25 +1,18 @@
 /** Pages of another origin: INFRA-003, "Ensure CORS headers allow EventSource connections from frontend domain". */
 
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import http from 'node:http';
 import { after, before, test } from 'node:test';
 
 import { followInPage, launchBrowser, readyState, seenInPage } from './support/browser.mjs';
 import { DEBATE_TYPES, spoken, utterance } from './support/events.mjs';
+import { startElsewhere } from './support/elsewhere.mjs';
 import { startServer } from './support/server.mjs';
 import { until } from './support/until.mjs';
 
 let browser;
 let frontend;
 
-before(async () => {
-  browser = await launchBrowser();
-  const pages = http.createServer((_, response) => response.setHeader('Content-Type', 'text/html').end('<!doctype html><title>Elsewhere</title>'));
-  pages.listen(0, '127.0.0.1');
-  await once(pages, 'listening');
-  frontend = { origin: `http://127.0.0.1:${pages.address().port}`, close: () => { pages.closeAllConnections(); pages.close(); } };
-});
+before(async () => { [browser, frontend] = await Promise.all([launchBrowser(), startElsewhere()]); });
 after(async () => {
   await browser?.close();
   frontend?.close();

@@ -2,15 +2,14 @@
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
-import http from 'node:http';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 
 import { followInPage, inConsole, launchBrowser, readyState, seenInPage } from './support/browser.mjs';
 import { blocks, read } from './support/documents.mjs';
 import { DEBATE_TYPES, spoken, utterance } from './support/events.mjs';
+import { startElsewhere } from './support/elsewhere.mjs';
 import { BINARY, startServer, temporaryFolder } from './support/server.mjs';
 import { until } from './support/until.mjs';
 
@@ -22,15 +21,7 @@ writeFileSync(secret, 'a secret that is long enough to be one');
 let browser;
 let frontend;
 
-before(async () => {
-  browser = await launchBrowser();
-  const pages = http.createServer((_, response) => response.setHeader('Content-Type', 'text/html').end('<!doctype html><title>Elsewhere</title>'));
-  pages.listen(0, '127.0.0.1');
-  await once(pages, 'listening');
-  // The same port by another name is another site: its cookies are not sent here.
-  const { port } = pages.address();
-  frontend = { origin: `http://127.0.0.1:${port}`, foreign: `http://localhost:${port}`, close: () => { pages.closeAllConnections(); pages.close(); } };
-});
+before(async () => { [browser, frontend] = await Promise.all([launchBrowser(), startElsewhere()]); });
 after(async () => {
   await browser?.close();
   frontend?.close();
