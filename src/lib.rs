@@ -56,7 +56,7 @@ pub use crate::{
         Epoch, Event, EventError, EventId, IdempotencyKey, InvalidEventId, InvalidIdempotencyKey,
         JsonError, NewEvent, OpenUtterance, PayloadError, Snapshot, Status, conversation, debate,
     },
-    http::{Api, RateLimit, RateLimits, cors},
+    http::{Api, Connection, RateLimit, RateLimits, cors},
     hub::{
         BATCH_MAX, Broadcast, BroadcastError, ClientCounts, ConnectError, Hub, HubConfig, HubStats,
         HubTotals, KindStats, PublishError, Published, Registry, RegistryAddr, SendToClient,

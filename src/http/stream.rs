@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    body::MessageBody,
+    body::{BoxBody, MessageBody},
     http::{
         ConnectionType, Version,
         header::{self, ContentEncoding, HeaderName},
@@ -14,7 +14,7 @@ use actix_web::{
 use bytes::Bytes;
 
 use super::{
-    ApiState,
+    ApiState, Connection,
     access::{Follow, May},
     error::ApiError,
 };
@@ -34,6 +34,10 @@ pub(super) async fn follow(
             if let Some(end) = may.access.expires_at() {
                 body.end_at(end);
             }
+            let body = match request.conn_data::<Connection>() {
+                Some(connection) => BoxBody::new(connection.tie(body)),
+                None => BoxBody::new(body),
+            };
             Ok(event_stream(&request, body))
         }
         Ok(None) => Ok(HttpResponse::NoContent().finish()),
