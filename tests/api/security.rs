@@ -20,6 +20,7 @@
 
 mod browsers;
 mod expiry;
+mod gone;
 mod http2;
 mod limits;
 mod start;
