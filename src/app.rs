@@ -129,7 +129,7 @@ impl Application {
             map_config(app, |()| AppConfig::default())
         };
         let transport = match tls {
-            Some(tls) => Transport::Tls(tls),
+            Some(tls) => Transport::tls(tls),
             None if config.h2c => Transport::H2c,
             None => Transport::Plain,
         };

@@ -153,15 +153,19 @@ pub(crate) struct HubSettings {
     )]
     pub(crate) max_clients_per_stream: usize,
 
-    /// Connections from one address; behind a proxy all come from one
+    /// Connections from one address; 1000 if not set, but then none for this machine and private networks
+    #[arg(long, env = "CLEARSIDE_MAX_CLIENTS_PER_ADDRESS", value_name = "N", value_parser = positive)]
+    pub(crate) max_clients_per_address: Option<usize>,
+
+    /// Connections of one token, or of all tokens with the same `sub`
     #[arg(
         long,
-        env = "CLEARSIDE_MAX_CLIENTS_PER_ADDRESS",
+        env = "CLEARSIDE_MAX_CLIENTS_PER_SUBJECT",
         value_name = "N",
-        default_value_t = 20_000,
+        default_value_t = 1_000,
         value_parser = positive
     )]
-    pub(crate) max_clients_per_address: usize,
+    pub(crate) max_clients_per_subject: usize,
 
     /// Deliveries that may wait for one connection before it falls behind
     #[arg(long, env = "CLEARSIDE_MAILBOX", value_name = "N", default_value_t = 64, value_parser = positive)]
@@ -266,17 +270,21 @@ impl HubSettings {
             let reason = format!("must be more than {DESCRIPTORS_RESERVED}, and is {descriptors}");
             return Err(SettingsError::new("the limit on open files (`ulimit -n`)", reason));
         }
+        let default = HubConfig::default();
+        let per_address = self.max_clients_per_address;
         Ok(HubConfig {
             heartbeat_interval: self.heartbeat,
             retry: self.retry,
             connection_age_max: self.max_connection_age,
             clients_max: self.max_clients.min(allowed),
             clients_per_stream_max: self.max_clients_per_stream,
-            clients_per_address_max: self.max_clients_per_address,
+            clients_per_address_max: per_address.unwrap_or(default.clients_per_address_max),
+            counts_own_network: per_address.is_some(),
+            clients_per_subject_max: self.max_clients_per_subject,
             mailbox_capacity: self.mailbox,
             history_events: self.history,
             event_bytes_max: self.max_event_bytes,
-            ..HubConfig::default()
+            ..default
         })
     }
 }

@@ -59,7 +59,7 @@ pub use crate::{
     http::{Api, Connection, RateLimit, RateLimits, cors},
     hub::{
         BATCH_MAX, Broadcast, BroadcastError, ClientCounts, ConnectError, Hub, HubConfig, HubStats,
-        HubTotals, KindStats, PublishError, Published, Registry, RegistryAddr, SendToClient,
+        HubTotals, KindStats, Peer, PublishError, Published, Registry, RegistryAddr, SendToClient,
         SendToClientError, Shutdown, SnapshotView, Stats, SubscriberBody,
     },
     orchestrator::{

@@ -64,7 +64,7 @@ pub(super) enum Transport {
     /// HTTP/1.1, and HTTP/2 from whoever begins with it.
     H2c,
     /// Either, as the TLS handshake says.
-    Tls(ServerConfig),
+    Tls(Acceptor),
 }
 
 /// What ends a connection whose peer is gone, or as good as gone.
@@ -139,6 +139,13 @@ impl<T, S> Serves<T> for S where
 }
 
 impl Transport {
+    pub(super) fn tls(mut config: ServerConfig) -> Self {
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let mut acceptor = Acceptor::new(config);
+        acceptor.set_handshake_timeout(HANDSHAKE_TIMEOUT);
+        Self::Tls(acceptor)
+    }
+
     /// Serves an application on this listener; each worker makes its own.
     pub(super) fn serve<A, B>(
         self,
@@ -169,11 +176,8 @@ impl Transport {
                     http2: http2(app(), liveness),
                 })
             }),
-            Self::Tls(mut config) => {
-                config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+            Self::Tls(acceptor) => {
                 max_concurrent_tls_connect(HANDSHAKES_MAX);
-                let mut acceptor = Acceptor::new(config);
-                acceptor.set_handshake_timeout(HANDSHAKE_TIMEOUT);
                 builder.listen(NAME, listener, move || {
                     let accept = acceptor.clone().map_err(TlsError::into_service_error);
                     let accept = accept.map(|io: TlsStream<TcpStream>| {

@@ -18,18 +18,29 @@ use super::{
     access::{Follow, May},
     error::ApiError,
 };
-use crate::sse::{Cursor, Frames};
+use crate::{
+    hub::Peer,
+    sse::{Cursor, Frames},
+};
 
 pub(super) async fn follow(
-    may: May<Follow>,
+    may: Result<May<Follow>, ApiError>,
     request: HttpRequest,
     state: Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
+    let may = match may {
+        Ok(may) => may,
+        Err(error) if error.is_rate_limited() => {
+            return turn_away(&request, &state, "there are too many attempts", error);
+        }
+        Err(error) => return Err(error),
+    };
     let address = match may.count(&request, &state, |rates| &rates.connects) {
         Ok(address) => address,
         Err(error) => return turn_away(&request, &state, "there are too many attempts", error),
     };
-    match state.hub.subscribe(&may.stream, cursor(&request), address).await {
+    let peer = Peer { address, subject: may.access.counted_by().cloned() };
+    match state.hub.subscribe(&may.stream, cursor(&request), peer).await {
         Ok(Some(mut body)) => {
             if let Some(end) = may.access.expires_at() {
                 body.end_at(end);

@@ -19,6 +19,7 @@
 //! | TLS, HTTP/2 | `http2` |
 
 mod browsers;
+mod caps;
 mod expiry;
 mod gone;
 mod http2;

@@ -168,7 +168,12 @@ async fn whoever_is_refused_too_often_has_to_wait() {
         ("198.51.100.5", "GET", EVENTS, &nothing),
     ] {
         let bearer = format!("Bearer {token}");
-        let headers = [("Authorization", bearer.as_str()), ("X-Forwarded-For", address)];
+        let headers = [
+            ("Authorization", bearer.as_str()),
+            ("X-Forwarded-For", address),
+            // An `EventSource` is told to come back: see below.
+            ("Accept", "application/json"),
+        ];
         let mut refused = None;
         for _ in 0..60 {
             let answer = server.send(method, path, &headers, "").await;
