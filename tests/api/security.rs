@@ -23,6 +23,7 @@ mod caps;
 mod expiry;
 mod gone;
 mod http2;
+mod https;
 mod limits;
 mod start;
 mod streams;

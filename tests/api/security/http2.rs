@@ -25,11 +25,16 @@ pub(super) const FOLLOW: &str = "/api/debates/d1/stream";
 /// A server with a certificate of its own.
 pub(super) struct Secure {
     pub(super) server: Process,
-    folder: TempDir,
+    pub(super) folder: TempDir,
 }
 
 pub(super) fn certificate() -> CertifiedKey<rcgen::KeyPair> {
-    rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap()
+    certificate_for(&["localhost", "127.0.0.1"])
+}
+
+pub(super) fn certificate_for(names: &[&str]) -> CertifiedKey<rcgen::KeyPair> {
+    let names: Vec<_> = names.iter().map(ToString::to_string).collect();
+    rcgen::generate_simple_self_signed(names).unwrap()
 }
 
 impl Secure {
