@@ -18,6 +18,7 @@
 //! | errors | `assert_refused`, for every refusal here |
 //! | TLS, HTTP/2 | `http2` |
 
+mod answers;
 mod browsers;
 mod caps;
 mod expiry;
@@ -145,6 +146,9 @@ fn assert_refused(answer: &Answer, status: u16, code: &str, challenge: Option<&s
     assert_eq!(answer.header("content-type"), Some("application/json"), "{what}");
     assert_eq!(answer.header("cache-control"), Some("no-store"), "{what}");
     assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{what}");
+    assert_eq!(answer.header("referrer-policy"), Some("no-referrer"), "{what}");
+    let policy = "default-src 'none'; frame-ancestors 'none'";
+    assert_eq!(answer.header("content-security-policy"), Some(policy), "{what}");
     let json = answer.json();
     let fields: Vec<_> = json["error"].as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!((json.as_object().unwrap().len(), fields), (1, vec!["code", "message"]), "{what}");
