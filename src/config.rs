@@ -350,6 +350,25 @@ fn origin(text: &str) -> Result<String, String> {
 mod tests {
     use super::*;
 
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        hub: HubSettings,
+    }
+
+    #[test]
+    fn an_address_is_capped_out_of_the_box_and_our_own_network_only_if_that_is_asked_for() {
+        for (args, cap, counts_own_network) in
+            [(&["x"][..], 1000, false), (&["x", "--max-clients-per-address", "7"], 7, true)]
+        {
+            let line = <Line as clap::Parser>::parse_from(args);
+            let config = line.hub.to_hub_config(20_000).unwrap();
+            assert_eq!(config.clients_per_address_max, cap);
+            assert_eq!(config.counts_own_network, counts_own_network);
+            assert_eq!(config.clients_per_subject_max, 1000);
+        }
+    }
+
     #[test]
     fn origins_are_exact() {
         for (text, is_valid) in [
