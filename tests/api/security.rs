@@ -43,6 +43,7 @@ mod tokens;
 use std::{
     cell::RefCell,
     fs,
+    net::SocketAddr,
     path::{Path, PathBuf},
 };
 
@@ -51,7 +52,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::helpers::{Answer, Process, Wire, request};
+use crate::helpers::{Answer, Process, Wire, exchange, request, within};
 
 const SECRET: &str = "correct horse battery staple, and then some";
 
@@ -143,6 +144,12 @@ impl Drop for Guarded {
             assert_eq!(line, None, "a secret in the log");
         }
     }
+}
+
+/// The answer to these bytes, however slowly they come.
+async fn answer_to(address: SocketAddr, bytes: &[u8]) -> Answer {
+    let what = String::from_utf8_lossy(&bytes[..bytes.len().min(200)]).into_owned();
+    within(&what, exchange(address, bytes)).await.unwrap()
 }
 
 fn file(folder: &TempDir, name: &str, content: &str) -> PathBuf {

@@ -6,8 +6,8 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::{Guarded, assert_refused};
-use crate::helpers::{Process, event, eventually, exchange, get, note, request, within};
+use super::{Guarded, answer_to, assert_refused};
+use crate::helpers::{Process, event, eventually, get, note, request, within};
 
 const EVENTS: &str = "/api/debates/d1/events";
 const FOLLOW: &str = "/api/debates/d1/stream";
@@ -66,7 +66,7 @@ async fn a_body_that_is_too_slow_is_answered_in_the_same_shape_and_stores_nothin
          Content-Length: 100\r\n\r\n{{"
     );
     // It ends only because the server closes the connection.
-    let answer = exchange(server.address, half.as_bytes()).await.unwrap();
+    let answer = answer_to(server.address, half.as_bytes()).await;
     assert_refused(&answer, 408, "timeout", None, "a slow body");
     assert_eq!(get(server.address, "/api/debates/d1").await.status(), 404);
 }
@@ -123,7 +123,7 @@ async fn what_is_no_proper_request_gets_a_bare_status_and_the_end_of_the_connect
         ("no HTTP", "hello\r\n\r\n".into(), 400),
         ("HTTP/9.9", "GET / HTTP/9.9\r\nHost: x\r\n\r\n".into(), 400),
     ] {
-        let answer = exchange(server.server.address, bytes.as_bytes()).await.unwrap();
+        let answer = answer_to(server.server.address, bytes.as_bytes()).await;
         assert_eq!(answer.status(), status, "{what}: {}", answer.text());
         assert_eq!(answer.body, b"", "{what}");
         let mut names: Vec<_> = answer.head.headers.iter().map(|(name, _)| name.as_str()).collect();
