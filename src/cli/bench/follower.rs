@@ -37,6 +37,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Where clients connect to, and what they say.
 pub(super) struct Target {
+    url: String,
     address: SocketAddr,
     /// The server's name and how to speak to it, if that is by TLS.
     tls: Option<(ServerName<'static>, TlsConnector)>,
@@ -68,6 +69,7 @@ impl Target {
             write!(headers, "Authorization: {}\r\n", value.to_str()?)?;
         }
         Ok(Self {
+            url: url.clone(),
             address: addresses.next().with_context(|| format!("{host} has no address"))?,
             tls,
             prefix: uri.path().trim_end_matches('/').to_owned(),
@@ -81,7 +83,7 @@ impl Target {
     }
 
     async fn connect(&self) -> anyhow::Result<Socket> {
-        let unreachable = || format!("cannot reach {}", self.address);
+        let unreachable = || format!("cannot reach {}", self.url);
         let tcp = TcpStream::connect(self.address).await.with_context(unreachable)?;
         let Some((name, connector)) = &self.tls else { return Ok(Socket::Plain(tcp)) };
         let tls = connector.connect(name.clone(), tcp).await.with_context(unreachable)?;
