@@ -145,7 +145,7 @@ install_packages() { # npm writes that file last
 }
 
 # Power cuts, a network that drops packets, and figures of latency and of storms at full size.
-by_hand=(power:: vanished::peers isolation:: storm::fifteen)
+by_hand=(power:: vanished::peers vanished::http2 isolation:: storm::fifteen)
 
 run 'Tools' scripts/install-test-tools.sh || { echo '0 passed, 1 failed'; exit 1; }
 
