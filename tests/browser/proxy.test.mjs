@@ -74,6 +74,6 @@ test('the page works behind it, and so do its controls', async (t) => {
   await page.goto(`${nginx.base}/?debate=d`);
   await page.getByRole('button', { name: 'Play the sample here' }).click();
   await until('the debate is live', async () => await page.locator('#status').textContent() === 'Live');
-  await until('words come', () => page.locator('#open .words').textContent({ timeout: 1_000 }));
+  await until('words come', () => page.locator('.speech.open .words').textContent({ timeout: 1_000 }));
   await page.context().close();
 });

@@ -155,7 +155,7 @@ state('debate-replay', { address: '/?debate=replayed', prepare: once(() => publi
   await page.locator('#scrubber').focus();
   await page.keyboard.press('Home');
   for (let speech = 0; speech < 9; speech += 1) await page.keyboard.press('ArrowRight');
-  await until('it is there', async () => (await all(page, '#transcript .speech')).length === 9);
+  await until('it is there', async () => (await all(page, '#transcript .speech:not(.open)')).length === 9);
 });
 
 {
@@ -208,7 +208,7 @@ state('hostile', {
     { type: 'utterance', data: { id: '2', timestamp: BEGAN, phase: HOSTILE, speaker: `Pro ${HOSTILE}`, content: `${HOSTILE}\n\n| a |\n|---|\n| ${'x'.repeat(300)} |` } },
   ])),
 }, async (page) => {
-  await until('all is there', async () => (await all(page, '#transcript .speech')).length === 2);
+  await until('all is there', async () => (await all(page, '#transcript .speech:not(.open)')).length === 2);
   assert.doesNotMatch(await page.title(), /^owned/);
 });
 
@@ -223,7 +223,7 @@ state('conversation-live', {
     await say('ines', 'patient-archaeologist', 'Inês Okafor', 'The cat is the joke, but the song isn’t. On the coast of Japan there are stones');
     await say('tomas', 'worried-engineer', 'Tomas Lind', 'As an engineer I must');
   }),
-}, (page) => until('both speak', async () => (await all(page, '#open .speech')).length === 2));
+}, (page) => until('both speak', async () => (await all(page, '.speech.open')).length === 2));
 
 state('conversation-ended', { address: '/?conversation=ended', prepare: once(() => publish('conversation', 'ended', conversation)) }, async (page) => {
   await statusBecomes(page, 'Ended');
