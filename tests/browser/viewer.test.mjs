@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
-import { launchBrowser } from './support/browser.mjs';
+import { launchBrowser, launchWithWayBack } from './support/browser.mjs';
 import { layCable } from './support/cable.mjs';
 import { complete, phase, utterance } from './support/events.mjs';
 import { beginFed, feedPage, PROSE } from './support/fed.mjs';
@@ -389,6 +389,46 @@ test('the first load is at most 150 KB on the wire, and nothing of it is sent ag
   await page.getByRole('heading', { level: 1 }).waitFor();
   const again = (await loaded()).filter(({ name }) => name.endsWith('.js') || name.endsWith('.css'));
   assert.ok(again.length >= 2 && again.every(({ transferSize }) => transferSize < 1_000), JSON.stringify(again));
+});
+
+test('the way back: the page is shown as it was left, lets nobody count it meanwhile, and goes on with what it missed', async (t) => {
+  const keeping = await launchWithWayBack();
+  t.after(() => keeping.close());
+  const id = 'come-back';
+  await server.publish('debate', id, utterance(1));
+  const page = await (await keeping.newContext()).newPage();
+  await page.goto(`${server.base}/?debate=${id}`);
+  await statusBecomes(page, 'Live');
+  await page.evaluate(() => {
+    window.shown = [];
+    addEventListener('pageshow', ({ persisted }) => window.shown.push(persisted));
+  });
+  const followers = async () => (await (await fetch(server.url('debate', id, ''))).json()).subscribers;
+  assert.equal(await followers(), 1);
+  await page.goto(`${server.base}/`);
+  await until('it is not followed any more', async () => await followers() === 0);
+  await server.publish('debate', id, utterance(2));
+  await page.evaluate(() => { history.back(); });
+  await until('it is the page of before', () => page.evaluate(() => window.shown));
+  assert.deepEqual(await page.evaluate(() => window.shown), [true], 'kept, not loaded again');
+  await until('it has what was said meanwhile', async () => (await all(page, '#transcript .speech .words')).join() === 'speech 1,speech 2');
+  await statusBecomes(page, 'Live');
+  assert.equal(await followers(), 1);
+});
+
+test('on a processor six times as slow, what is drawn can be used at once', async (t) => {
+  const page = await (await browser.newContext()).newPage();
+  t.after(() => page.context().close());
+  const session = await page.context().newCDPSession(page);
+  const drawn = [];
+  for (const rate of [1, 6]) {
+    await session.send('Emulation.setCPUThrottlingRate', { rate });
+    await page.goto(server.base);
+    await page.locator('#start').click();
+    await page.locator('dialog.launch[open]').waitFor();
+    drawn.push(await page.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0].startTime));
+  }
+  t.diagnostic(`first drawn after ${drawn.map(Math.round).join(' ms, and after ')} ms`);
 });
 
 test('on a phone nothing is wider than the screen', async (t) => {
