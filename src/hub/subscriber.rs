@@ -5,6 +5,7 @@
 //! blocked the actor does not run at all: the stream's actor, not this one, notices who falls behind.
 
 mod context;
+mod poll_watch;
 
 use std::{
     convert::Infallible,
@@ -26,7 +27,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use self::context::SubscriberContext;
+use self::{context::SubscriberContext, poll_watch::PollWatch};
 use super::{
     config::HubConfig,
     delivery::{Chunk, PIECE_BYTES, Then},
@@ -38,12 +39,6 @@ use crate::{
     sse::Frames,
     stream_key::StreamKey,
 };
-
-/// How often a body may be polled for nothing before it ends itself.
-///
-/// actix-http spins for as long as 128 KiB of pipelined requests wait behind a stream; 16 heartbeats are
-/// due in four minutes, so an honest connection comes nowhere near.
-const IDLE_POLLS_MAX: u32 = 4096;
 
 /// What all connections of a hub share.
 #[derive(Debug)]
@@ -248,7 +243,7 @@ impl Handler<End> for SubscriberActor {
 /// However it ends, dropping it tells the registry.
 pub struct SubscriberBody {
     actor: ContextFut<SubscriberActor, SubscriberContext>,
-    idle_polls: u32,
+    polls: PollWatch,
     // What the registry is told when this is dropped.
     hub: Arc<Surroundings>,
     stream: StreamKey,
@@ -283,7 +278,7 @@ impl SubscriberBody {
         };
         let context = SubscriberContext::new(&mailbox);
         let actor = ContextFut::new(context, actor, mailbox);
-        (Self { actor, idle_polls: 0, hub, stream, subscriber, connected_at }, handle)
+        (Self { actor, polls: PollWatch::default(), hub, stream, subscriber, connected_at }, handle)
     }
 
     /// Puts in what the stream says first.
@@ -342,8 +337,9 @@ impl MessageBody for SubscriberBody {
     ) -> Poll<Option<Result<Bytes, Self::Error>>> {
         let this = self.get_mut();
         let polled = this.next(cx);
-        this.idle_polls = if polled.is_pending() { this.idle_polls + 1 } else { 0 };
-        if this.idle_polls > IDLE_POLLS_MAX {
+        if polled.is_ready() {
+            this.polls.yielded();
+        } else if this.polls.is_storm() {
             this.actor.ctx().end(EndReason::PollStorm);
             return Poll::Ready(None);
         }
