@@ -24,8 +24,8 @@ const page = await browser.newPage({ viewport: { width: 1280, height: 800 }, col
 await page.goto(`${server.base}/?debate=5f0c1e0a-9d0b-4f62-8a57-2f6f5f1c7a31`);
 await page.getByRole('button', { name: 'Play the sample here' }).click();
 await until('the debate is half-way', () => page.evaluate(([speeches, words]) =>
-  document.querySelectorAll('#transcript .speech').length >= speeches
-  && (document.querySelector('#open .words')?.textContent.split(' ').length ?? 0) >= words, [SPEECHES_BEFORE, WORDS_SPOKEN]), 400_000);
+  document.querySelectorAll('#transcript .speech:not(.open)').length >= speeches
+  && (document.querySelector('.speech.open .words')?.textContent.split(' ').length ?? 0) >= words, [SPEECHES_BEFORE, WORDS_SPOKEN]), 400_000);
 await page.screenshot({ path: PICTURE });
 await browser.close();
 await server.end();

@@ -3,9 +3,10 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
-import { launchBrowser } from './support/browser.mjs';
+import { launchBrowser, launchWithWayBack } from './support/browser.mjs';
 import { layCable } from './support/cable.mjs';
 import { complete, phase, utterance } from './support/events.mjs';
+import { beginFed, feedPage, PROSE } from './support/fed.mjs';
 import { all, assertFits, openPage, openWords, PHONE, statusBecomes, words, wordsGrow } from './support/page.mjs';
 import { startServer } from './support/server.mjs';
 import { until } from './support/until.mjs';
@@ -72,8 +73,8 @@ test('FR-204: phase and speaker are shown at all times, from before the first wo
   assert.deepEqual(new Set(shown.phases), new Set(['Not begun', ...data('phase_transition').map(({ phase }) => phase)]));
   const speakers = new Set(data('utterance').map(({ speaker }) => speaker));
   assert.deepEqual(new Set(shown.speakers), new Set(['Nobody yet', ...speakers]));
-  assert.deepEqual(await all(page, '#transcript .speech h3'), data('utterance').map(({ speaker }) => speaker), 'every speech, in order');
-  assert.equal(await page.locator('#open .speech').count(), 0, 'nobody is left speaking');
+  assert.deepEqual(await all(page, '#transcript .speech:not(.open) h3'), data('utterance').map(({ speaker }) => speaker), 'every speech, in order');
+  assert.equal(await page.locator('.speech.open').count(), 0, 'nobody is left speaking');
   assert.ok(shown.frames > 20);
 });
 
@@ -86,20 +87,20 @@ test('deep link into the middle: the transcript so far, the speech so far, then 
   await statusBecomes(page, 'Live');
   await until('the speech so far is there', async () => await openWords(page) === 'Half a sentence');
   assert.equal(await words(page, '#title'), 'Is a deep link enough?');
-  assert.deepEqual(await all(page, '#transcript .speech .words'), ['speech 1', 'speech 2']);
+  assert.deepEqual(await all(page, '#transcript .speech:not(.open) .words'), ['speech 1', 'speech 2']);
   await speak(id, 'Pro Advocate', ', and on');
   await until('it grows', async () => await openWords(page) === 'Half a sentence, and on');
   assert.doesNotMatch(await words(page, '#announcer'), /Half a sentence/, 'screen readers are not told word by word');
   await server.publish('debate', id, utterance(3, 'Half a sentence, and on it went.'));
-  await until('the speech is whole', async () => (await all(page, '#transcript .speech .words'))[2] === 'Half a sentence, and on it went.');
-  assert.equal(await page.locator('#open .speech').count(), 0);
+  await until('the speech is whole', async () => (await all(page, '#transcript .speech:not(.open) .words'))[2] === 'Half a sentence, and on it went.');
+  assert.equal(await page.locator('.speech.open').count(), 0);
   await until('screen readers hear the whole speech', async () => /Pro Advocate: Half a sentence, and on it went\./.test(await words(page, '#announcer')));
 
   await server.publish('debate', id, complete);
   await statusBecomes(page, 'Ended');
   const late = await open(t, `/?debate=${id}`);
   await statusBecomes(late, 'Ended');
-  assert.equal((await all(late, '#transcript .speech')).length, 3);
+  assert.equal((await all(late, '#transcript .speech:not(.open)')).length, 3);
 });
 
 test('pause holds the words, resume lets them go on where they stopped, stop ends it for everyone', async (t) => {
@@ -153,7 +154,7 @@ test('a transcript of one’s own: what is wrong with it is said, and then it is
   const transcript = { title: 'Tea or coffee?', speakers: [{ id: 'pro', name: 'For Tea' }], script: [{ phase: 'Opening' }, { speaker: 'pro', text: 'It is a leaf. It is enough.' }, { silence_ms: 600_000 }] };
   await page.locator('#launch-transcript').fill(JSON.stringify(transcript));
   await page.getByRole('button', { name: 'Start', exact: true }).click();
-  await until('it is performed', async () => (await all(page, '#transcript .speech .words'))[0] === 'It is a leaf. It is enough.');
+  await until('it is performed', async () => (await all(page, '#transcript .speech:not(.open) .words'))[0] === 'It is a leaf. It is enough.');
   assert.match(page.url(), /\?debate=of-my-own$/);
   assert.equal(await words(page, '#title'), 'Tea or coffee?');
 });
@@ -176,8 +177,8 @@ test('a conversation: hosts, guests and turns, several voices at once, and what 
   const token = (who, token) => ({ type: 'conversation_token', data: { participantId: who, personaSlug: who, personaName: who.toUpperCase(), segment: '0', token } });
   await server.say('conversation', both, token('ada', 'My '), token('ben', 'No, '), token('ada', 'cake'), token('ben', 'mine'));
   const table = await open(t, `/?conversation=${both}`);
-  await until('both are heard', async () => (await all(table, '#open .words')).join('|') === 'My cake|No, mine');
-  assert.deepEqual(await all(table, '#open h3'), ['ADA', 'BEN']);
+  await until('both are heard', async () => (await all(table, '.speech.open .words')).join('|') === 'My cake|No, mine');
+  assert.deepEqual(await all(table, '.speech.open h3'), ['ADA', 'BEN']);
   assert.equal(await words(table, '#summary'), 'They both want the cake.');
 });
 
@@ -196,8 +197,8 @@ test('a dropped connection is said once it lasts, and the page goes on with noth
   cable.plugIn();
   await statusBecomes(page, 'Live');
   await server.publish('debate', id, utterance(4));
-  await until('all is there', async () => (await all(page, '#transcript .speech')).length === 4);
-  assert.deepEqual(await all(page, '#transcript .speech .words'), [1, 2, 3, 4].map((number) => `speech ${number}`));
+  await until('all is there', async () => (await all(page, '#transcript .speech:not(.open)')).length === 4);
+  assert.deepEqual(await all(page, '#transcript .speech:not(.open) .words'), [1, 2, 3, 4].map((number) => `speech ${number}`));
   assert.equal(await page.locator('#strip').count(), 0);
 });
 
@@ -216,9 +217,9 @@ test('a restart of the server in the middle of a speech: the page is live again 
   t.after(() => second.end());
   await statusBecomes(page, 'Live');
   await second.publish('debate', 'd', utterance(2, 'I was about to say so.'));
-  await until('the next speech is there', async () => (await all(page, '#transcript .speech')).length === 2);
-  assert.deepEqual(await all(page, '#transcript .speech .words'), ['speech 1', 'I was about to say so.']);
-  assert.equal(await page.locator('#open .speech').count(), 0);
+  await until('the next speech is there', async () => (await all(page, '#transcript .speech:not(.open)')).length === 2);
+  assert.deepEqual(await all(page, '#transcript .speech:not(.open) .words'), ['speech 1', 'I was about to say so.']);
+  assert.equal(await page.locator('.speech.open').count(), 0);
 });
 
 test('whoever reads further up is left there, is told what is new, and can jump to the live edge', async (t) => {
@@ -229,7 +230,7 @@ test('whoever reads further up is left there, is told what is new, and can jump 
   const atEnd = () => page.evaluate(() => document.documentElement.scrollHeight - innerHeight - scrollY < 2);
   await until('a running debate opens at its live edge', atEnd);
   await server.publish('debate', id, utterance(31));
-  await until('the page follows', async () => (await all(page, '#transcript .speech')).length === 31 && await atEnd());
+  await until('the page follows', async () => (await all(page, '#transcript .speech:not(.open)')).length === 31 && await atEnd());
 
   await page.mouse.move(900, 400);
   await page.mouse.wheel(0, -1500);
@@ -250,14 +251,14 @@ test('a finished debate can be gone through: the page shows what stood there the
   const page = await open(t, `/?debate=${id}`);
   const scrubber = page.locator('#scrubber');
   await scrubber.focus();
-  assert.equal((await all(page, '#transcript .speech')).length, 3, 'all of it at first');
+  assert.equal((await all(page, '#transcript .speech:not(.open)')).length, 3, 'all of it at first');
 
   await page.keyboard.press('Home');
-  await until('the beginning', async () => (await all(page, '#transcript .speech')).length === 0);
+  await until('the beginning', async () => (await all(page, '#transcript .speech:not(.open)')).length === 0);
   assert.equal(await words(page, '#status'), 'Replay');
   assert.equal(await words(page, '#phase'), 'Opening');
   await page.keyboard.press('ArrowRight');
-  await until('the second speech begins', async () => (await all(page, '#transcript .speech')).length === 1 && await words(page, '#phase') === 'Rebuttals');
+  await until('the second speech begins', async () => (await all(page, '#transcript .speech:not(.open)')).length === 1 && await words(page, '#phase') === 'Rebuttals');
   assert.match(await scrubber.getAttribute('aria-valuetext'), /Rebuttals · Con Advocate/);
   await page.getByRole('button', { name: 'Replay' }).click();
   await until('it is spoken again', async () => /^The second/.test(await openWords(page)));
@@ -267,7 +268,7 @@ test('a finished debate can be gone through: the page shows what stood there the
   await scrubber.focus();
   await page.keyboard.press('End');
   await statusBecomes(page, 'Ended');
-  assert.deepEqual((await all(page, '#transcript .speech h3')), ['Pro Advocate', 'Con Advocate', 'Pro Advocate']);
+  assert.deepEqual((await all(page, '#transcript .speech:not(.open) h3')), ['Pro Advocate', 'Con Advocate', 'Pro Advocate']);
 });
 
 test('the operator sees followers come and go, what is published, and why connections ended', async (t) => {
@@ -339,6 +340,41 @@ test('who wants no motion gets none', async (t) => {
   assert.equal(await moving(still), 0);
 });
 
+test('10,000 tokens a second: what stands there is not drawn again, and text is drawn no more often than anybody sees', async (t) => {
+  const page = await (await browser.newContext({ bypassCSP: true })).newPage();
+  t.after(() => page.context().close());
+  await feedPage(page);
+  await page.goto(`${server.base}/?debate=fast`);
+  await beginFed(page);
+  await statusBecomes(page, 'Live');
+  const seen = await page.evaluate(async (tokens) => {
+    let [draws, added] = [0, 0];
+    const elements = (node) => (node instanceof Element ? 1 + node.querySelectorAll('*').length : 0);
+    new MutationObserver((changes) => {
+      draws += 1;
+      for (const { addedNodes } of changes) for (const node of addedNodes) added += elements(node);
+    }).observe(document.getElementById('transcript'), { childList: true, subtree: true, characterData: true });
+    const { ms } = await window.speak(10, 4_000, tokens);
+    await new Promise((resolve) => setTimeout(resolve, 200)); // for the last draw, which counts among them
+    return { draws, added, ms: ms + 200, there: document.querySelectorAll('#transcript *').length, words: document.querySelector('#transcript').textContent.length };
+  }, PROSE);
+  t.diagnostic(JSON.stringify(seen));
+  assert.ok(seen.words > 100_000, 'all of it is there');
+  assert.ok(seen.draws > 10 && seen.draws <= seen.ms / 50 + 2, `${seen.draws} draws in ${seen.ms} ms`);
+  assert.ok(seen.added <= seen.there * 1.1, `${seen.added} elements were made for ${seen.there}`);
+});
+
+test('a speech that ends stays where it grew: what somebody has selected in it stays selected', async (t) => {
+  const id = 'selected';
+  const page = await open(t, `/?debate=${id}`);
+  await speak(id, 'Pro Advocate', 'First of all, words.\n\nAnd then');
+  await until('it is being said', async () => /And then$/.test(await openWords(page)));
+  await page.evaluate(() => getSelection().selectAllChildren(document.querySelector('.speech.open .words p')));
+  await server.publish('debate', id, { type: 'utterance', data: { ...utterance(1).data, content: 'First of all, words.\n\nAnd then the end.' } });
+  await until('it is finished', async () => (await all(page, '#transcript .speech:not(.open) .words'))[0] === 'First of all, words.And then the end.');
+  assert.equal(await page.evaluate(() => getSelection().toString()), 'First of all, words.');
+});
+
 test('the first load is at most 150 KB on the wire, and nothing of it is sent again', async (t) => {
   const page = await open(t, '/');
   await page.getByRole('heading', { level: 1 }).waitFor();
@@ -353,6 +389,46 @@ test('the first load is at most 150 KB on the wire, and nothing of it is sent ag
   await page.getByRole('heading', { level: 1 }).waitFor();
   const again = (await loaded()).filter(({ name }) => name.endsWith('.js') || name.endsWith('.css'));
   assert.ok(again.length >= 2 && again.every(({ transferSize }) => transferSize < 1_000), JSON.stringify(again));
+});
+
+test('the way back: the page is shown as it was left, lets nobody count it meanwhile, and goes on with what it missed', async (t) => {
+  const keeping = await launchWithWayBack();
+  t.after(() => keeping.close());
+  const id = 'come-back';
+  await server.publish('debate', id, utterance(1));
+  const page = await (await keeping.newContext()).newPage();
+  await page.goto(`${server.base}/?debate=${id}`);
+  await statusBecomes(page, 'Live');
+  await page.evaluate(() => {
+    window.shown = [];
+    addEventListener('pageshow', ({ persisted }) => window.shown.push(persisted));
+  });
+  const followers = async () => (await (await fetch(server.url('debate', id, ''))).json()).subscribers;
+  assert.equal(await followers(), 1);
+  await page.goto(`${server.base}/`);
+  await until('it is not followed any more', async () => await followers() === 0);
+  await server.publish('debate', id, utterance(2));
+  await page.evaluate(() => { history.back(); });
+  await until('it is the page of before', () => page.evaluate(() => window.shown));
+  assert.deepEqual(await page.evaluate(() => window.shown), [true], 'kept, not loaded again');
+  await until('it has what was said meanwhile', async () => (await all(page, '#transcript .speech .words')).join() === 'speech 1,speech 2');
+  await statusBecomes(page, 'Live');
+  assert.equal(await followers(), 1);
+});
+
+test('on a processor six times as slow, what is drawn can be used at once', async (t) => {
+  const page = await (await browser.newContext()).newPage();
+  t.after(() => page.context().close());
+  const session = await page.context().newCDPSession(page);
+  const drawn = [];
+  for (const rate of [1, 6]) {
+    await session.send('Emulation.setCPUThrottlingRate', { rate });
+    await page.goto(server.base);
+    await page.locator('#start').click();
+    await page.locator('dialog.launch[open]').waitFor();
+    drawn.push(await page.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0].startTime));
+  }
+  t.diagnostic(`first drawn after ${drawn.map(Math.round).join(' ms, and after ')} ms`);
 });
 
 test('on a phone nothing is wider than the screen', async (t) => {
@@ -383,8 +459,8 @@ test('what publishers send is text, never markup or script, and turns no text ar
     { type: 'utterance', data: { ...utterance(1).data, speaker: attack, content: attack } },
     { type: 'utterance', data: { ...utterance(2).data, content: 'W'.repeat(60_000) } });
   const page = await open(t, `/?debate=${id}`);
-  await until('it is there', async () => (await all(page, '#transcript .speech')).length === 2);
-  assert.match((await all(page, '#transcript .speech .words'))[0], /<img src=x/);
+  await until('it is there', async () => (await all(page, '#transcript .speech:not(.open)')).length === 2);
+  assert.match((await all(page, '#transcript .speech:not(.open) .words'))[0], /<img src=x/);
   assert.equal(await page.locator('#root img, #root script, #root a[href^="javascript"]').count(), 0);
   assert.match(await page.title(), /^<img/);
   await assertFits(page, 'a word of 60 KB');

@@ -1,9 +1,12 @@
 /**
  * Each state of the page, on the real server: it looks as it was kept, nobody is shut out by it, and
- * nothing is wider than the screen. Narrow and light, middling and dark, wide and light.
+ * nothing is wider than the screen. Narrow and light, middling and dark, wide and light; the states that
+ * people see most, in all six.
  */
 
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { after, before, test } from 'node:test';
 
 import { assertAccessible } from './support/axe.mjs';
@@ -11,14 +14,12 @@ import { launchBrowser } from './support/browser.mjs';
 import { layCable } from './support/cable.mjs';
 import { all, assertFits, DESKTOP, openPage, openWords, PHONE, statusBecomes, WIDE } from './support/page.mjs';
 import { assertLooksAsKept } from './support/pictures.mjs';
-import { startServer } from './support/server.mjs';
+import { startServer, temporaryFolder } from './support/server.mjs';
 import { until } from './support/until.mjs';
 
-const VIEWS = [
-  ['390-light', { viewport: PHONE, colorScheme: 'light' }],
-  ['1280-dark', { viewport: DESKTOP, colorScheme: 'dark' }],
-  ['1920-light', { viewport: WIDE, colorScheme: 'light' }],
-];
+const SIZES = { 390: PHONE, 1280: DESKTOP, 1920: WIDE };
+const ALL_VIEWS = Object.keys(SIZES).flatMap((width) => ['light', 'dark'].map((colours) => `${width}-${colours}`));
+const VIEWS = ['390-light', '1280-dark', '1920-light'];
 
 /** All that happens here happens at this time, twenty seconds apart. */
 const BEGAN = Date.UTC(2026, 10, 22, 10, 0, 0);
@@ -64,10 +65,12 @@ const UNSTEADY = '.card-facts, .row-facts, .line, tbody td:last-child, .figure-n
 /**
  * @param {string} name
  * @param {(page: import('playwright-core').Page) => Promise<void>} arrive  until the page shows it
- * @param {{address: string, base?: () => string, tolerated?: RegExp, leave?: (page) => void}} how
+ * @param {{address: string, base?: () => string, views?: string[], tolerated?: RegExp, leave?: (page) => void}} how
  */
-function state(name, { address, base = () => server.base, tolerated, prepare = async () => {} }, arrive) {
-  for (const [view, context] of VIEWS) {
+function state(name, { address, base = () => server.base, views = VIEWS, tolerated, prepare = async () => {} }, arrive) {
+  for (const view of views) {
+    const [width, colorScheme] = view.split('-');
+    const context = { viewport: SIZES[width], colorScheme };
     test(`${name}, ${view}`, async (t) => {
       await prepare(t);
       const page = await openPage(t, browser, 'about:blank', { ...context, reducedMotion: 'reduce', tolerated });
@@ -106,13 +109,30 @@ const list = once(async () => {
 });
 after(() => listed?.end());
 const listedBase = () => listed.base;
-state('home', { address: '/', base: listedBase, prepare: list }, (page) => until('the lists', async () => (await all(page, '.card')).length === 3 && (await all(page, '.row')).length === 2));
+state('home', { address: '/', base: listedBase, views: ALL_VIEWS, prepare: list }, (page) => until('the lists', async () => (await all(page, '.card')).length === 3 && (await all(page, '.row')).length === 2));
 state('launch', { address: '/', base: listedBase, prepare: list }, async (page) => {
   await page.locator('#start').click();
   await page.getByText('A transcript of mine').click();
 });
-state('operator', { address: '/#/operator', base: listedBase, prepare: list }, async (page) => {
+state('operator', { address: '/#/operator', base: listedBase, views: ALL_VIEWS, prepare: list }, async (page) => {
   await until('two answers', async () => (await all(page, 'tbody tr')).length === 5 && !(await all(page, 'tbody td.number')).includes('–'));
+});
+
+// Signing in ------------------------------------------------------------------------------------
+
+let guarded;
+const guard = once(async () => {
+  const secret = path.join(temporaryFolder(), 'secret');
+  writeFileSync(secret, 'a secret that is long enough to be one');
+  guarded = await startServer({ args: ['--jwt-secret-file', secret] });
+});
+after(() => guarded?.end());
+const guardedBase = () => guarded.base;
+state('sign-in', { address: '/?debate=d', base: guardedBase, views: ALL_VIEWS, tolerated: /401/, prepare: guard }, (page) => page.locator('.door').waitFor());
+state('sign-in-refused', { address: '/', base: guardedBase, tolerated: /401/, prepare: guard }, async (page) => {
+  await page.getByLabel('Token').fill('eyJhbGciOiJIUzI1NiJ9.e30.c2lnbmF0dXJl');
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.locator('#objection bdi').waitFor();
 });
 
 // A debate --------------------------------------------------------------------------------------
@@ -121,6 +141,7 @@ state('waiting', { address: '/?debate=not-begun' }, (page) => statusBecomes(page
 
 state('debate-live', {
   address: '/?debate=live',
+  views: ALL_VIEWS,
   prepare: once(async () => {
     await publish('debate', 'live', half());
     const words = 'A fair hit, so I’ll move my line. Label every sentence as a guess. Let nobody call the thing *him*. But the drawer was never';
@@ -141,7 +162,7 @@ state('debate-troubled', {
   prepare: once(() => publish('debate', 'troubled', [...half(), { type: 'error', data: { message: 'One of the models does not answer.' } }])),
 }, (page) => statusBecomes(page, 'Live'));
 
-state('debate-ended', { address: '/?debate=ended', prepare: once(() => publish('debate', 'ended', debate)) }, async (page) => {
+state('debate-ended', { address: '/?debate=ended', views: ALL_VIEWS, prepare: once(() => publish('debate', 'ended', debate)) }, async (page) => {
   await statusBecomes(page, 'Ended');
   await page.locator('#scrubber').waitFor();
 });
@@ -155,7 +176,7 @@ state('debate-replay', { address: '/?debate=replayed', prepare: once(() => publi
   await page.locator('#scrubber').focus();
   await page.keyboard.press('Home');
   for (let speech = 0; speech < 9; speech += 1) await page.keyboard.press('ArrowRight');
-  await until('it is there', async () => (await all(page, '#transcript .speech')).length === 9);
+  await until('it is there', async () => (await all(page, '#transcript .speech:not(.open)')).length === 9);
 });
 
 {
@@ -208,7 +229,7 @@ state('hostile', {
     { type: 'utterance', data: { id: '2', timestamp: BEGAN, phase: HOSTILE, speaker: `Pro ${HOSTILE}`, content: `${HOSTILE}\n\n| a |\n|---|\n| ${'x'.repeat(300)} |` } },
   ])),
 }, async (page) => {
-  await until('all is there', async () => (await all(page, '#transcript .speech')).length === 2);
+  await until('all is there', async () => (await all(page, '#transcript .speech:not(.open)')).length === 2);
   assert.doesNotMatch(await page.title(), /^owned/);
 });
 
@@ -216,6 +237,7 @@ state('hostile', {
 
 state('conversation-live', {
   address: '/?conversation=live',
+  views: ALL_VIEWS,
   prepare: once(async () => {
     await publish('conversation', 'live', conversation.slice(0, conversation.findIndex(({ data }) => /cat is the joke/.test(data.content))));
     const say = (participantId, personaSlug, personaName, words) => server.say('conversation', 'live', ...tokens(words)
@@ -223,7 +245,7 @@ state('conversation-live', {
     await say('ines', 'patient-archaeologist', 'Inês Okafor', 'The cat is the joke, but the song isn’t. On the coast of Japan there are stones');
     await say('tomas', 'worried-engineer', 'Tomas Lind', 'As an engineer I must');
   }),
-}, (page) => until('both speak', async () => (await all(page, '#open .speech')).length === 2));
+}, (page) => until('both speak', async () => (await all(page, '.speech.open')).length === 2));
 
 state('conversation-ended', { address: '/?conversation=ended', prepare: once(() => publish('conversation', 'ended', conversation)) }, async (page) => {
   await statusBecomes(page, 'Ended');

@@ -1,5 +1,6 @@
 /** The server's plain JSON: lists, histories, statistics and controls. */
 
+import { askForToken, kept } from './session.ts';
 import type { Kind } from './words.ts';
 
 const PATHS: Record<Kind, string> = { debate: '/api/debates', conversation: '/api/conversations/sessions' };
@@ -47,7 +48,19 @@ export class Refusal extends Error {
 export const refusalOf = (error: unknown) => (error instanceof Refusal ? error : new Refusal(String(error), 0));
 
 async function ask<T>(url: string, init?: RequestInit): Promise<T> {
-  const response = await fetch(url, { cache: 'no-store', ...init }).catch(() => {
+  const token = kept();
+  try {
+    return await askAs<T>(token, url, init);
+  } catch (error) {
+    // The answer to a request of before somebody signed in says nothing of now.
+    if (error instanceof Refusal && error.status === 401 && token === kept()) askForToken(error.message);
+    throw error;
+  }
+}
+
+async function askAs<T>(token: string | null, url: string, init?: RequestInit): Promise<T> {
+  const headers = { ...init?.headers, ...(token !== null && { Authorization: `Bearer ${token}` }) };
+  const response = await fetch(url, { cache: 'no-store', ...init, headers }).catch(() => {
     if (init?.signal?.aborted) throw init.signal.reason;
     throw new Refusal(UNREACHABLE, 0);
   });
@@ -57,10 +70,24 @@ async function ask<T>(url: string, init?: RequestInit): Promise<T> {
   throw new Refusal(said ? `${said.charAt(0).toUpperCase()}${said.slice(1)}.` : `The server answered ${response.status}.`, response.status);
 }
 
+/** Tries a token, whatever it is good for. @returns why the server does not take it */
+export async function objectionTo(token: string): Promise<string | null> {
+  try {
+    await askAs(token, `${PATHS.debate}?limit=1`);
+    return null;
+  } catch (error) {
+    const { status, message } = refusalOf(error);
+    return status === 403 ? null : message;
+  }
+}
+
 export const streamPath = (kind: Kind, id: string) => `${PATHS[kind]}/${encodeURIComponent(id)}`;
 
 export const listStreams = (kind: Kind, { before, limit = 20 }: { before?: string; limit?: number } = {}) =>
   ask<{ streams: Listed[]; next: string | null }>(`${PATHS[kind]}?limit=${limit}${before === undefined ? '' : `&before=${before}`}`);
+
+/** A stream is refused without a word. Here the server says why; and if it is for want of a token, somebody is asked for one. */
+export const askWhy = (kind: Kind, id: string) => ask(streamPath(kind, id)).catch(() => {});
 
 /** Everything stored of a stream, in order. */
 export async function history(kind: Kind, id: string, signal: AbortSignal): Promise<StoredEvent[]> {

@@ -3,6 +3,7 @@
 import './styles/tokens.css';
 import './styles/base.css';
 import './styles/home.css';
+import './styles/session.css';
 import './styles/watch.css';
 import './styles/speech.css';
 import './styles/dock.css';
@@ -13,7 +14,9 @@ import { createRoot } from 'react-dom/client';
 import { Home } from './home/Home.tsx';
 import { Operator } from './operator/Operator.tsx';
 import { followLink, useRoute } from './route.ts';
+import { useSession } from './session.ts';
 import { Announcer } from './ui/Announcer.tsx';
+import { SignIn } from './ui/SignIn.tsx';
 import { Watch } from './watch/Watch.tsx';
 
 history.scrollRestoration = 'manual'; // the transcript isn't there yet when the browser would restore
@@ -21,12 +24,14 @@ addEventListener('click', followLink);
 
 function Page() {
   const route = useRoute();
+  const { asked, round } = useSession();
   return (
     <>
       <a className="skip" href="#main">To the content</a>
       <Announcer />
-      {route.view === 'watch' ? <Watch key={`${route.kind}/${route.id}`} kind={route.kind} id={route.id} />
-        : route.view === 'operator' ? <Operator /> : <Home />}
+      {asked !== null ? <SignIn asked={asked} />
+        : route.view === 'watch' ? <Watch key={`${round} ${route.kind}/${route.id}`} kind={route.kind} id={route.id} />
+          : route.view === 'operator' ? <Operator key={round} /> : <Home key={round} />}
     </>
   );
 }

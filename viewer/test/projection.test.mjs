@@ -55,6 +55,21 @@ test('entries keep their identity as others come, so that only what is new is dr
   assert.equal(again.open[0].text, 'x');
 });
 
+test('a finished speech takes the place in which it grew, and the next one begins in another', () => {
+  const token = (speaker, token) => ({ type: 'token', id: null, data: { speaker, token } });
+  const { view, state, projection } = follow('debate', [token('Pro', 'a'), token('Con', 'b')]);
+  const [pro, con] = view.open.map(({ key }) => key);
+  assert.notEqual(pro, con);
+  // All within one frame: Pro ends and begins anew, somebody who was not heard before is done at once.
+  let next = state;
+  for (const event of [utterance(1, 'Pro'), token('Pro', 'c'), utterance(2, 'Chair')]) next = fold(next, event);
+  const later = projection.view(next);
+  assert.deepEqual(later.entries.map(({ grewAs }) => grewAs), [pro, null]);
+  assert.deepEqual(later.open.map(({ text }) => text), ['b', 'c']);
+  assert.equal(later.open[0].key, con);
+  assert.ok(![pro, con].includes(later.open[1].key));
+});
+
 test('a gap that begins the stream anew leaves only what came since, and says so', () => {
   const gap = { type: 'gap', id: 'zzzzzzzz-0', data: { requested: 'abcdefgh-2', reason: 'unknown', missed: null } };
   const { view } = follow('debate', [utterance(1, 'Pro'), utterance(2, 'Con'), gap, { ...utterance(1, 'Con'), id: 'zzzzzzzz-1' }]);

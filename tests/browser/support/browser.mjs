@@ -24,6 +24,9 @@ function executable() {
 
 export const launchBrowser = (...flags) => chromium.launch({ executablePath: executable(), args: [...FLAGS, ...flags] });
 
+/** One that keeps pages for the way back, as people's browsers do; Playwright has it switched off. */
+export const launchWithWayBack = () => chromium.launch({ executablePath: executable(), args: FLAGS, ignoreDefaultArgs: ['--disable-back-forward-cache'] });
+
 /**
  * Runs code as the browser's console does: at the top level of the page, in one scope with what ran before.
  */

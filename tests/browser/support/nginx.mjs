@@ -1,4 +1,4 @@
-/** nginx with the configuration that docs/reverse-proxy.md shows. */
+/** nginx with a configuration that docs/reverse-proxy.md shows. */
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -20,14 +20,16 @@ async function freePort() {
   return port;
 }
 
-/** @param {number} upstream  the port of the server behind it */
-export async function startNginx(upstream) {
+/** The one that is recommended, and the least that nginx can do with. */
+const SITES = { recommended: 0, defaults: -1 };
+
+/** @param {number} upstream  the port of the server behind it @param {keyof typeof SITES} site */
+export async function startNginx(upstream, site = 'recommended') {
   const port = await freePort();
-  const [shown] = blocks(read('docs/reverse-proxy.md'), 'nginx');
-  let site = shown;
-  for (const [from, to] of [['server 127.0.0.1:3000;', `server 127.0.0.1:${upstream};`], ['listen 8080;', `listen 127.0.0.1:${port};`]]) {
-    assert.ok(site.includes(from), `docs/reverse-proxy.md has no more "${from}"`);
-    site = site.replace(from, to);
+  let shown = blocks(read('docs/reverse-proxy.md'), 'nginx').at(SITES[site]);
+  for (const [from, to] of [['127.0.0.1:3000;', `127.0.0.1:${upstream};`], ['listen 8080;', `listen 127.0.0.1:${port};`]]) {
+    assert.ok(shown.includes(from), `docs/reverse-proxy.md has no more "${from}"`);
+    shown = shown.replace(from, to);
   }
   const folder = temporaryFolder();
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => {
@@ -44,7 +46,7 @@ events {}
 http {
 access_log off;
 ${temporary.join('\n')}
-${site}
+${shown}
 }`);
   const child = spawn('nginx', ['-p', folder, '-e', 'stderr', '-c', file], {
     stdio: ['ignore', 'ignore', 'pipe'],

@@ -29,7 +29,7 @@ export async function openPage(t, browser, address, { viewport = DESKTOP, tolera
 export const words = (page, selector) => page.locator(selector).textContent();
 export const all = (page, selector) => page.locator(selector).allTextContents();
 export const statusBecomes = (page, status) => until(`the page says ${status}`, async () => await words(page, '#status') === status);
-export const openWords = async (page) => (await all(page, '#open .words'))[0] ?? '';
+export const openWords = async (page) => (await all(page, '.speech.open .words'))[0] ?? '';
 
 /** Waits until what is being spoken has grown, without what was there having changed. */
 export async function wordsGrow(page) {

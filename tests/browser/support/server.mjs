@@ -18,10 +18,13 @@ export const PATHS = { debate: '/api/debates', conversation: '/api/conversations
 const running = new Set();
 process.on('exit', () => { for (const child of running) child.kill('SIGKILL'); });
 
+const folders = [];
+process.on('exit', () => { for (const folder of folders) rmSync(folder, { recursive: true, force: true }); });
+
 /** A folder for one test file, gone when it ends. */
 export function temporaryFolder() {
   const folder = mkdtempSync(path.join(tmpdir(), 'clearside-browser-'));
-  process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+  folders.push(folder);
   return folder;
 }
 

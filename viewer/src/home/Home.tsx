@@ -5,6 +5,7 @@ import { newId, refusalOf, steer } from '../api.ts';
 import { go, OPERATOR_URL, watchUrl } from '../route.ts';
 import { Brand } from '../ui/Brand.tsx';
 import { Icon } from '../ui/Icon.tsx';
+import { Signed } from '../ui/SignIn.tsx';
 import { Status } from '../ui/Status.tsx';
 import { ThemeButton } from '../ui/Theme.tsx';
 import { ago, counted, spelled, type Kind } from '../words.ts';
@@ -26,6 +27,7 @@ export function Home() {
       <header className="masthead">
         <Brand />
         <nav aria-label="Pages"><a className="quiet-link" href={OPERATOR_URL}>Operator</a></nav>
+        <Signed />
         <ThemeButton />
       </header>
       <main id="main" tabIndex={-1}>

@@ -45,7 +45,7 @@ export function LaunchDialog({ onClose }: { onClose: () => void }) {
           <h2 id="launch-heading">Start one</h2>
           <button type="button" className="icon-button" aria-label="Close" onClick={() => dialog.current?.close()}><Icon name="close" /></button>
         </header>
-        <Choice legend="What" name="kind" value={kind} onChange={setKind} options={[['debate', 'A debate'], ['conversation', 'A conversation']]} />
+        <Choice legend="What" name="kind" value={kind} onChange={setKind} options={[['debate', 'Debate'], ['conversation', 'Conversation']]} />
         <Choice legend="From" name="source" value={own ? 'own' : 'sample'} onChange={(value) => setOwn(value === 'own')} options={[['sample', 'The sample'], ['own', 'A transcript of mine']]} />
         {own && (
           <div className="field">

@@ -3,6 +3,7 @@
 import { useEffect, useRef } from 'react';
 import { watchUrl } from '../route.ts';
 import { Brand } from '../ui/Brand.tsx';
+import { Signed } from '../ui/SignIn.tsx';
 import { Status } from '../ui/Status.tsx';
 import { ThemeButton } from '../ui/Theme.tsx';
 import { ago, spelled } from '../words.ts';
@@ -22,6 +23,7 @@ export function Operator() {
     <div className="home operator">
       <header className="masthead">
         <Brand />
+        <Signed />
         <ThemeButton />
       </header>
       <main id="main" tabIndex={-1}>

@@ -25,7 +25,6 @@ export interface ServerStats {
 }
 
 export interface Sample {
-  readonly at: number;
   readonly followers: number;
   readonly streams: number;
   readonly events: number;
@@ -67,11 +66,11 @@ export function useStats(): Figures {
         const [now, ready, debates, conversations] = await Promise.all([
           stats<ServerStats>(leave.signal), isReady(leave.signal), listStreams('debate', { limit: STREAMS_MAX }), listStreams('conversation', { limit: STREAMS_MAX }),
         ]);
-        const at = Date.now();
+        const at = performance.now(); // no clock that somebody may set
         const elapsed = asked === 0 ? null : (at - asked) / 1000;
         asked = at;
         if (leave.signal.aborted) return;
-        setFigures((before) => next(before, now, ready, at, elapsed, [
+        setFigures((before) => next(before, now, ready, elapsed, [
           ...debates.streams.map((stream) => ({ ...stream, kind: 'debate' as const })),
           ...conversations.streams.map((stream) => ({ ...stream, kind: 'conversation' as const })),
         ]));
@@ -91,7 +90,7 @@ export function useStats(): Figures {
   return figures;
 }
 
-function next(before: Figures, now: ServerStats, ready: boolean, at: number, elapsed: number | null, streams: (Listed & { kind: Kind })[]): Figures {
+function next(before: Figures, now: ServerStats, ready: boolean, elapsed: number | null, streams: (Listed & { kind: Kind })[]): Figures {
   const known = new Map(before.rows.map((row) => [`${row.kind}/${row.id}`, row]));
   const rows = streams.map((stream): Row => {
     const last = known.get(`${stream.kind}/${stream.id}`);
@@ -104,7 +103,7 @@ function next(before: Figures, now: ServerStats, ready: boolean, at: number, ela
   const rate = (key: 'events' | 'transientEvents' | 'connections' | 'catchUps') =>
     (totals && then && elapsed && totals[key] >= then[key] ? (totals[key] - then[key]) / elapsed : 0);
   const sample: Sample = {
-    at, followers: now.debates.clients + now.conversations.clients, streams: now.debates.count + now.conversations.count,
+    followers: now.debates.clients + now.conversations.clients, streams: now.debates.count + now.conversations.count,
     events: rate('events'), tokens: rate('transientEvents'), connections: rate('connections'), catchUps: rate('catchUps'),
   };
   return { stats: now, rows, samples: [...before.samples, sample].slice(-SAMPLES_MAX), ready, problem: null, forbidden: false };

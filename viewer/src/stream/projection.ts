@@ -28,6 +28,8 @@ export class Projection {
   #proposition: string | null = null;
   #startedAt: number | null = null;
   #lastAt: number | null = null;
+  #open: readonly OpenSpeech[] = [];
+  #opened = 0;
 
   constructor(kind: Kind) {
     this.#kind = kind;
@@ -38,7 +40,7 @@ export class Projection {
       this.#voice({ id: text(id), slug: text(personaSlug), name: text(name), isHost: isHost === true });
     }
     this.#takeIn(state.events);
-    const open = state.turns.map((turn) => this.#open(turn));
+    const open = this.#open = this.#growing(state.turns);
     const speaker = this.#speaker(state);
     return {
       kind: this.#kind, condition: state.stage, title: state.title, proposition: this.#proposition, phase: state.phase, speaker,
@@ -104,12 +106,24 @@ export class Projection {
       name: text(fields.speaker) ?? text(fields.speakerName) ?? (question === null ? null : 'Moderator'),
     });
     const words = text(fields.content) ?? text(fields.response) ?? text(fields.answer) ?? '';
-    return { kind: 'speech', key, voice, text: words, at, interjection: fields.interjection === true, interrupted: fields.interrupted === true, question };
+    return { kind: 'speech', key, grewAs: this.#close(voice), voice, text: words, at, interjection: fields.interjection === true, interrupted: fields.interrupted === true, question };
   }
 
-  #open({ speaker, participant, persona, segment, text: words }: LiveTurn): OpenSpeech {
-    const id = this.#kind === 'debate' ? null : text(participant);
-    return { voice: this.#voice({ id, slug: text(persona), name: text(speaker), isHost: false }), segment: segment ?? '', text: words };
+  /** A finished speech stays where it grew: nothing of it is drawn anew but what differs. @returns its key there */
+  #close(voice: number): string | null {
+    const grown = this.#open.find((speech) => speech.voice === voice);
+    this.#open = this.#open.filter((speech) => speech !== grown);
+    return grown?.key ?? null;
+  }
+
+  #growing(turns: readonly LiveTurn[]): OpenSpeech[] {
+    return turns.map(({ speaker, participant, persona, segment: told, text: words }) => {
+      const id = this.#kind === 'debate' ? null : text(participant);
+      const voice = this.#voice({ id, slug: text(persona), name: text(speaker), isHost: false });
+      const segment = told ?? '';
+      const known = this.#open.find((speech) => speech.voice === voice && speech.segment === segment);
+      return { key: known?.key ?? `open-${this.#opened += 1}`, voice, segment, text: words };
+    });
   }
 
   #speaker({ speaker }: State): number | null {

@@ -1,11 +1,17 @@
 /** One stream, followed, as the page draws it. */
 
-import { useMemo } from 'react';
-import type { StreamError, StreamStatus } from './client.ts';
-import { useConversationStream, useDebateStream } from '@clearside/sse-client/react';
+import { useMemo, useSyncExternalStore } from 'react';
+import { kept } from '../session.ts';
 import type { Kind } from '../words.ts';
+import { openStream, type ConversationState, type DebateState, type Link as LinkState, type StreamError, type StreamStatus } from './client.ts';
+import { paced } from './paced.ts';
 import { Projection } from './projection.ts';
 import type { Link, StreamView } from './view.ts';
+
+/** Nobody reads faster than this. */
+const DRAWN_EVERY_MS = 50;
+
+type State = (DebateState | ConversationState) & LinkState;
 
 const LINKS: Record<StreamStatus, Link> = {
   idle: 'connecting', connecting: 'connecting', catching_up: 'catching-up', open: 'open', reconnecting: 'reconnecting',
@@ -21,10 +27,13 @@ export interface Followed {
 }
 
 export function useStream(kind: Kind, id: string): Followed {
-  const debate = useDebateStream(kind === 'debate' ? id : null);
-  const conversation = useConversationStream(kind === 'conversation' ? id : null);
-  const stream = kind === 'debate' ? debate : conversation;
+  const { subscribe, getSnapshot, reconnect } = useMemo(() => {
+    const token = kept();
+    const store = openStream(kind, id, token === null ? {} : { token });
+    return { ...paced<State>(store, DRAWN_EVERY_MS), reconnect: store.reconnect };
+  }, [kind, id]);
+  const stream = useSyncExternalStore(subscribe, getSnapshot);
   const projection = useMemo(() => new Projection(kind), [kind, id]);
   const view = useMemo(() => projection.view(stream), [projection, stream]);
-  return { view, link: LINKS[stream.status], error: stream.error, nextRetryAt: stream.nextRetryAt, reconnect: stream.reconnect };
+  return { view, link: LINKS[stream.status], error: stream.error, nextRetryAt: stream.nextRetryAt, reconnect };
 }

@@ -16,6 +16,8 @@ export interface Voice {
 export interface Speech {
   readonly kind: 'speech';
   readonly key: string;
+  /** The key of the growing speech whose place this takes, if the page saw it grow. */
+  readonly grewAs: string | null;
   readonly voice: number;
   readonly text: string;
   readonly at: number | null;
@@ -51,6 +53,7 @@ export type Entry = Speech | PhaseMark | Note | GapMark;
 
 /** What a voice has said so far. */
 export interface OpenSpeech {
+  readonly key: string;
   readonly voice: number;
   readonly segment: string;
   readonly text: string;

@@ -39,7 +39,7 @@ function Member({ voice, turns, part, speaking, hasFloor }: MemberProps) {
       <Mark voice={voice} large />
       <span className="member-name"><bdi>{voice.name}</bdi></span>
       <span className="member-facts">{speaking ? <><Meter />speaking</> : `${stand} · ${counted(turns, 'turn')}`}</span>
-      <span className="member-part" aria-hidden="true"><i style={{ width: `${Math.round(part * 100)}%` }} /></span>
+      <span className="member-part" aria-hidden="true"><i style={{ transform: `scaleX(${part.toFixed(2)})` }} /></span>
     </li>
   );
 }

@@ -1,8 +1,8 @@
-/** One speech, finished or growing. */
+/** One speech, finished or growing. The one becomes the other in its place. */
 
 import { memo } from 'react';
 import { Markdown } from '../markdown.tsx';
-import { roleOf, type Speech as SpeechEntry, type Voice } from '../stream/view.ts';
+import { roleOf, type OpenSpeech, type Speech as SpeechEntry, type Voice } from '../stream/view.ts';
 import { look, Mark, Meter } from '../ui/Mark.tsx';
 import { clockTime } from '../words.ts';
 import { entryId } from './useFollowing.ts';
@@ -21,23 +21,19 @@ function Head({ voice, tag, offset, speaking = false }: { voice: Voice; tag: str
   );
 }
 
-export const Speech = memo(function Speech({ entry, voice, offset }: { entry: SpeechEntry; voice: Voice; offset: number | null }) {
-  const tag = entry.interjection ? 'interjects' : entry.question === null ? null : 'answers a question';
-  return (
-    <article className="speech" id={entryId(entry.key)} tabIndex={-1} data-manner={entry.interjection ? 'interjection' : entry.interrupted ? 'interrupted' : undefined} {...look(voice)}>
-      <Head voice={voice} tag={tag} offset={offset} />
-      {entry.question && <blockquote className="question" dir="auto">{entry.question}</blockquote>}
-      <div className="words"><Markdown source={entry.text} /></div>
-      {entry.interrupted && <p className="cut">Interrupted</p>}
-    </article>
-  );
-});
+interface Props { speech: SpeechEntry | OpenSpeech; voice: Voice; offset: number | null }
 
-export const OpenSpeech = memo(function OpenSpeech({ voice, text }: { voice: Voice; text: string }) {
+export const Speech = memo(function Speech({ speech, voice, offset }: Props) {
+  const isOpen = !('kind' in speech);
+  const said = isOpen ? null : speech;
+  const tag = said?.interjection ? 'interjects' : said === null || said.question === null ? null : 'answers a question';
   return (
-    <article className="speech open" {...look(voice)}>
-      <Head voice={voice} tag={null} offset={null} speaking />
-      <div className="words growing"><Markdown source={text} growing /></div>
+    <article className={isOpen ? 'speech open' : 'speech'} id={said ? entryId(said.key) : undefined} tabIndex={said ? -1 : undefined}
+      data-manner={said?.interjection ? 'interjection' : said?.interrupted ? 'interrupted' : undefined} {...look(voice)}>
+      <Head voice={voice} tag={tag} offset={offset} speaking={isOpen} />
+      {said?.question && <blockquote className="question" dir="auto">{said.question}</blockquote>}
+      <div className={isOpen ? 'words growing' : 'words'}><Markdown source={speech.text} growing={isOpen} /></div>
+      {said?.interrupted && <p className="cut">Interrupted</p>}
     </article>
   );
 });

@@ -1,6 +1,7 @@
 /** One stream on the screen: a debate as a stage, a conversation as a studio. */
 
 import { useEffect, useRef } from 'react';
+import { askWhy } from '../api.ts';
 import { useStream } from '../stream/useStream.ts';
 import { isSpeaking, statusOf, type StreamView } from '../stream/view.ts';
 import { Brand } from '../ui/Brand.tsx';
@@ -14,13 +15,14 @@ import { LiveDock, ReplayDock } from './Dock.tsx';
 import { Placeholder } from './Placeholder.tsx';
 import { Rail } from './Rail.tsx';
 import { growingOf, isSameGrowth, type Growing } from './score.ts';
-import { OpenSpeech } from './Speech.tsx';
 import { Strip } from './Strip.tsx';
 import { Transcript } from './Transcript.tsx';
 import { useAnnouncements } from './useAnnouncements.ts';
 import { useFollowing } from './useFollowing.ts';
 import { useReplay } from './useReplay.ts';
 
+/** Fast speakers would move every bar of the score in every frame. */
+const GROWTH_MS = 200;
 const STREAM_WORDS: Record<Kind, string> = { debate: 'Debate', conversation: 'Conversation' };
 
 export function Watch({ kind, id }: { kind: Kind; id: string }) {
@@ -37,6 +39,9 @@ export function Watch({ kind, id }: { kind: Kind; id: string }) {
   // Who opens a running stream wants its live edge; who opens a finished one, its beginning.
   const { following, unseen, jump, show, setFollowing } = useFollowing(view, !atEdge ? null : !isOver);
   useAnnouncements(whole, status, atEdge);
+
+  const isAsked = stream.error?.status === 401;
+  useEffect(() => { if (isAsked) void askWhy(kind, id); }, [kind, id, isAsked]);
 
   const title = whole.title ?? whole.proposition ?? id;
   useEffect(() => {
@@ -75,10 +80,7 @@ export function Watch({ kind, id }: { kind: Kind; id: string }) {
 
       <main id="main" className="stage" tabIndex={-1}>
         <h2 className="visually-hidden">Transcript</h2>
-        <div id="transcript" className="transcript"><Transcript entries={view.entries} voices={view.voices} startedAt={view.startedAt} /></div>
-        <div id="open" className="transcript on-air" data-voices={view.open.length}>
-          {view.open.map(({ voice, segment, text }) => <OpenSpeech key={`${voice}-${segment}`} voice={view.voices[voice]!} text={text} />)}
-        </div>
+        <div id="transcript" className="transcript"><Transcript entries={view.entries} open={view.open} voices={view.voices} startedAt={view.startedAt} /></div>
         {!isReplaying && <Placeholder kind={kind} id={id} status={status} stream={stream} />}
       </main>
 
@@ -88,12 +90,13 @@ export function Watch({ kind, id }: { kind: Kind; id: string }) {
   );
 }
 
-/** The same list for as long as nothing has grown by enough to be seen. */
+/** The same list for as long as nothing has grown by enough, or for long enough, to be seen. */
 function useGrowing({ open }: StreamView): readonly Growing[] {
-  const last = useRef<readonly Growing[]>([]);
-  const now = growingOf(open);
-  if (!isSameGrowth(last.current, now)) last.current = now;
-  return last.current;
+  const last = useRef<{ growing: readonly Growing[]; at: number }>({ growing: [], at: 0 });
+  const growing = growingOf(open);
+  const at = performance.now();
+  if (!isSameGrowth(last.current.growing, growing, at - last.current.at < GROWTH_MS)) last.current = { growing, at };
+  return last.current.growing;
 }
 
 /** FR-204: the phase and the speaker, at all times. */

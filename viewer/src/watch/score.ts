@@ -54,8 +54,9 @@ const STEP = 48;
 export const growingOf = (open: readonly OpenSpeech[]): Growing[] =>
   open.map(({ voice, segment, text }) => ({ voice, segment, length: Math.ceil(text.length / STEP) * STEP }));
 
-export const isSameGrowth = (a: readonly Growing[], b: readonly Growing[]) =>
-  a.length === b.length && a.every((one, index) => one.voice === b[index]!.voice && one.segment === b[index]!.segment && one.length === b[index]!.length);
+/** @param anyLength whether it is enough that the same voices go on with the same speeches */
+export const isSameGrowth = (a: readonly Growing[], b: readonly Growing[], anyLength = false) => a.length === b.length
+  && a.every(({ voice, segment, length }, index) => voice === b[index]!.voice && segment === b[index]!.segment && (anyLength || length === b[index]!.length));
 
 export function scoreOf(entries: readonly Entry[], growing: readonly Growing[], isOver: boolean): Score {
   const bars: Bar[] = [];

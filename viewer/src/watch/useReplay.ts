@@ -76,7 +76,7 @@ export function useReplay(kind: Kind, id: string, whole: StreamView | null): Rep
       ...shown, condition: 'live' as const, followers: whole.followers,
       voices: known < 0 ? full.view.voices : shown.voices,
       speaker: known < 0 ? speech.voice : known,
-      open: words === '' ? [] : [{ voice: known < 0 ? speech.voice : known, segment: '', text: words }],
+      open: words === '' ? [] : [{ key: speech.key, voice: known < 0 ? speech.voice : known, segment: '', text: words }],
     };
   }, [kind, whole, full, events, at]);
 
