@@ -249,7 +249,10 @@ fn jitter_covers_its_whole_range_and_no_more() {
 async fn read_until_text(body: &mut SubscriberBody, text: &str) -> String {
     let deadline = Instant::now() + MINUTE;
     let mut read = String::new();
-    while !read.contains(text) {
+    // Only what is new is searched, and as much before it as may belong to the text.
+    let mut searched = 0;
+    while !read[searched..].contains(text) {
+        searched = read.floor_char_boundary(read.len().saturating_sub(text.len()));
         let next = poll_fn(|cx| Pin::new(&mut *body).poll_next(cx));
         let bytes = timeout_at(deadline, next).await.expect("there is more");
         let bytes = bytes.expect("it has not ended").unwrap();
