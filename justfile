@@ -49,6 +49,6 @@ doc:
 screenshot:
     scripts/screenshot.sh
 
-# Licences, version floors and advisories of the dependencies; needs cargo-deny
+# Licences, version floors and advisories of the dependencies
 deny:
-    cargo deny check
+    scripts/deny.sh

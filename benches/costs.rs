@@ -19,8 +19,8 @@ use actix::Arbiter;
 use actix_web::{body::MessageBody, rt::System};
 use bytes::Bytes;
 use clearside_sse::{
-    Broadcast, Cursor, DatabaseUrl, Event, EventId, Hub, HubConfig, NewEvent, Store, StreamKey,
-    SubscriberBody, bench_support,
+    Broadcast, Cursor, DatabaseUrl, Event, EventId, Hub, HubConfig, NewEvent, Peer, Store,
+    StreamKey, SubscriberBody, bench_support,
 };
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use futures_util::future::{join_all, poll_fn};
@@ -171,7 +171,7 @@ async fn publish_all(hub: &Hub, broadcasts: &[Broadcast]) -> Duration {
 
 /// A subscriber that is at the live edge, if it comes without a cursor.
 async fn follow(hub: &Hub, cursor: Cursor) -> SubscriberBody {
-    let mut body = hub.subscribe(&stream(0), cursor, None).await.unwrap().unwrap();
+    let mut body = hub.subscribe(&stream(0), cursor, Peer::default()).await.unwrap().unwrap();
     if cursor == Cursor::Now {
         read_what_is_there(&mut body);
     }

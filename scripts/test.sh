@@ -4,7 +4,7 @@ set -euo pipefail
 
 usage() {
   cat <<'TEXT'
-usage: scripts/test.sh [--full]
+usage: scripts/test.sh [--full] [--deny]
 
 Installs what is missing (a browser, curl), then runs formatting, clippy, the documentation, the Rust
 tests, the viewer's tests and the browser tests. One failure does not stop the rest. The last line
@@ -12,13 +12,15 @@ counts the tests that ran; a check that fails, and a suite that breaks off, coun
 
   --full   also Artillery for the 60 seconds of the specification, and the Rust tests marked `ignored`,
            but for those that need root or a machine at rest (docs/reliability.md has their commands)
+  --deny   also licences, banned versions, sources and advisories of the dependencies (scripts/deny.sh)
 TEXT
 }
 
-full=
+full= deny=
 for argument in "$@"; do
   case $argument in
     --full) full=1 ;;
+    --deny) deny=1 ;;
     -h | --help) usage; exit 0 ;;
     *) usage >&2; exit 2 ;;
   esac
@@ -143,13 +145,14 @@ install_packages() { # npm writes that file last
 }
 
 # Power cuts, a network that drops packets, and figures of latency and of storms at full size.
-by_hand=(power:: vanished::peers isolation:: storm::fifteen)
+by_hand=(power:: vanished::peers vanished::http2 isolation:: storm::fifteen)
 
 run 'Tools' scripts/install-test-tools.sh || { echo '0 passed, 1 failed'; exit 1; }
 
 check 'Formatting' cargo fmt --check
 check 'Clippy' cargo clippy --locked --all-targets -- -D warnings
 check 'Clippy, the library alone' cargo clippy --locked --no-default-features --lib -- -D warnings
+if [[ -n $deny ]]; then check 'Dependencies' scripts/deny.sh; fi
 check 'Documentation' env RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
 
 check 'Packages of the TypeScript client' env -C clients/typescript bash -c "$(declare -f install_packages); install_packages"

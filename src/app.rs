@@ -2,9 +2,9 @@
 
 mod files;
 mod tls;
+mod transport;
 
 use std::{
-    any::Any,
     io,
     net::{SocketAddr, TcpListener},
     num::NonZero,
@@ -14,16 +14,17 @@ use std::{
 };
 
 use actix::{Actor, Addr, Arbiter};
-use actix_tls::accept::rustls_0_23::TlsStream;
+use actix_server::ServerBuilder;
+use actix_service::{IntoServiceFactory, ServiceFactoryExt, map_config};
 use actix_web::{
-    App, HttpServer,
-    dev::{Server, ServerHandle},
+    App, Error,
+    dev::{AppConfig, Server, ServerHandle},
     http::header,
     middleware::{Condition, DefaultHeaders, from_fn},
-    rt::net::TcpStream,
 };
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, Socket, Type};
 
+use self::transport::{Liveness, Transport};
 use crate::{
     auth::Keys,
     config::{self, ServerConfig, SettingsError},
@@ -39,22 +40,8 @@ const BACKLOG: i32 = 4096;
 /// How much the kernel may hold for one connection: a client that never reads would pin 4 MB.
 const SEND_BUFFER_BYTES: usize = 32 * 1024;
 
-/// How much is gathered for one write: with what a body adds at a time it fits into the 8 KiB that a
-/// connection's buffer has from the beginning, and would keep at any larger size.
-const WRITE_BUFFER_BYTES: usize = 7 * 1024;
-
 /// For whatever is no page: should a browser take it for one, nothing of it runs. The page has its own.
 const POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
-
-/// How many TLS handshakes go on at a time, for each worker. Who connects and is silent holds one until
-/// [`HANDSHAKE_TIMEOUT`]; at actix's 256, three thousand of these kept everybody else out.
-const HANDSHAKES_MAX: usize = 16 * 1024;
-
-/// How long a TLS handshake may take.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// How long an idle connection of a publisher is kept; proxies keep theirs for 60 s.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
 /// A server that accepts connections.
 pub(crate) struct Application {
@@ -122,9 +109,8 @@ impl Application {
         }
         let origins = config.cors_origins.clone();
         let checks_hosts = is_open && !config.open;
-        let stall = config.stall;
-        let server = HttpServer::new(move || {
-            App::new()
+        let app = move || {
+            let app = App::new()
                 .configure(|app| api.configure(app))
                 .configure(Api::configure_page)
                 .wrap(from_fn(http::refuse_foreign_pages))
@@ -138,28 +124,23 @@ impl Application {
                         .add((header::REFERRER_POLICY, "no-referrer"))
                         .add((header::CONTENT_SECURITY_POLICY, POLICY))
                         .add((header::CACHE_CONTROL, "no-store")),
-                )
-        })
-        .on_connect(move |io, _| prepare(io, stall))
-        // Else a closed tab is noticed at the second write only.
-        .h1_allow_half_closed(false)
-        .tcp_nodelay(true)
-        .h1_write_buffer_size(WRITE_BUFFER_BYTES)
-        .keep_alive(KEEP_ALIVE)
-        .workers(workers)
-        // Our own limit comes first: at this one, actix stops to accept, health checks included.
-        .max_connections(connections_max)
-        .max_connection_rate(HANDSHAKES_MAX)
-        .tls_handshake_timeout(HANDSHAKE_TIMEOUT)
-        .shutdown_timeout(config.drain.as_secs())
-        .disable_signals();
-        let server = match tls {
-            Some(tls) => server.listen_rustls_0_23(listener, tls),
-            // It waits for a connection's first bytes without a limit.
-            None if config.h2c => server.listen_auto_h2c(listener),
-            None => server.listen(listener),
+                );
+            let app = app.into_factory().map_err(|error: Error| error.error_response());
+            map_config(app, |()| AppConfig::default())
         };
-        let server = server.map_err(listen_error)?.run();
+        let transport = match tls {
+            Some(tls) => Transport::tls(tls),
+            None if config.h2c => Transport::H2c,
+            None => Transport::Plain,
+        };
+        let builder = ServerBuilder::new()
+            .workers(workers)
+            // Our own limit comes first: at this one, actix stops to accept, health checks included.
+            .max_concurrent_connections(connections_max)
+            .shutdown_timeout(config.drain.as_secs())
+            .disable_signals();
+        let liveness = Liveness { stall: config.stall, heartbeat: config.hub.heartbeat };
+        let server = transport.serve(builder, listener, liveness, app).map_err(listen_error)?.run();
         let url = format!("{scheme}://{address}");
         Ok(Self {
             hub,
@@ -227,17 +208,4 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
-}
-
-/// A peer that takes nothing for this long is gone, or as good as gone; only the kernel can tell.
-fn prepare(io: &dyn Any, stall: Duration) {
-    let tcp = io.downcast_ref::<TcpStream>().or_else(|| {
-        let tls = io.downcast_ref::<TlsStream<TcpStream>>()?;
-        Some(tls.get_ref().0)
-    });
-    if let Some(tcp) = tcp
-        && let Err(error) = SockRef::from(tcp).set_tcp_user_timeout(Some(stall))
-    {
-        log::debug!(error:% = error; "TCP_USER_TIMEOUT cannot be set");
-    }
 }

@@ -7,6 +7,7 @@ mod client;
 mod play;
 mod publish;
 mod serve;
+mod tls;
 mod token;
 mod watch;
 

@@ -1,5 +1,6 @@
 //! The settings of a server: flags, the environment and their defaults. Nothing else reads the environment.
 
+mod hub;
 mod keys;
 
 use std::{
@@ -13,19 +14,15 @@ use std::{
 use clap::{Args, ValueEnum, builder::BoolishValueParser};
 use ipnet::IpNet;
 
-pub(crate) use self::keys::{Hidden, KeySettings, SecretSettings, read, wrong};
+pub(crate) use self::{
+    hub::{HubSettings, connections_per_worker},
+    keys::{Hidden, KeySettings, SecretSettings, read, wrong},
+};
 use crate::{
     auth::Keys,
     http::{RateLimit, RateLimits},
-    hub::HubConfig,
     store::DatabaseUrl,
 };
-
-/// File descriptors that no subscriber gets: for publishers, health checks, the database and the logs.
-const DESCRIPTORS_RESERVED: u64 = 256;
-
-/// File descriptors that no connection gets at all.
-const DESCRIPTORS_OWN: u64 = 64;
 
 /// Publishes in a second: an orchestrator that publishes each token of ten speakers comes to some 500.
 const PUBLISH_RATE: NonZeroU32 = NonZeroU32::MIN.saturating_add(999);
@@ -118,70 +115,6 @@ pub(crate) struct ServerConfig {
     pub(crate) drain: Duration,
 }
 
-/// The settings of the hub that can be set from outside.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct HubSettings {
-    /// Time between the heartbeats on each connection
-    #[arg(long, env = "CLEARSIDE_HEARTBEAT", value_name = "TIME", default_value = "15s", value_parser = duration)]
-    pub(crate) heartbeat: Duration,
-
-    /// How long browsers wait before they reconnect; each is told 50 to 150 % of it
-    #[arg(long, env = "CLEARSIDE_RETRY", value_name = "TIME", default_value = "2s", value_parser = duration)]
-    pub(crate) retry: Duration,
-
-    /// Age at which a connection is ended, to resume at once; 90 to 110 % of it
-    #[arg(
-        long,
-        env = "CLEARSIDE_MAX_CONNECTION_AGE",
-        value_name = "TIME",
-        default_value = "1h",
-        value_parser = duration
-    )]
-    pub(crate) max_connection_age: Duration,
-
-    /// Connections in all; no more than the limit of open files allows
-    #[arg(long, env = "CLEARSIDE_MAX_CLIENTS", value_name = "N", default_value_t = 20_000, value_parser = positive)]
-    pub(crate) max_clients: usize,
-
-    /// Connections to one stream
-    #[arg(
-        long,
-        env = "CLEARSIDE_MAX_CLIENTS_PER_STREAM",
-        value_name = "N",
-        default_value_t = 20_000,
-        value_parser = positive
-    )]
-    pub(crate) max_clients_per_stream: usize,
-
-    /// Connections from one address; behind a proxy all come from one
-    #[arg(
-        long,
-        env = "CLEARSIDE_MAX_CLIENTS_PER_ADDRESS",
-        value_name = "N",
-        default_value_t = 20_000,
-        value_parser = positive
-    )]
-    pub(crate) max_clients_per_address: usize,
-
-    /// Deliveries that may wait for one connection before it falls behind
-    #[arg(long, env = "CLEARSIDE_MAILBOX", value_name = "N", default_value_t = 64, value_parser = positive)]
-    pub(crate) mailbox: usize,
-
-    /// Events that each active stream keeps in memory
-    #[arg(long, env = "CLEARSIDE_HISTORY", value_name = "N", default_value_t = 256, value_parser = positive)]
-    pub(crate) history: usize,
-
-    /// Longest data of one event, in bytes
-    #[arg(
-        long,
-        env = "CLEARSIDE_MAX_EVENT_BYTES",
-        value_name = "BYTES",
-        default_value_t = 65_536,
-        value_parser = positive
-    )]
-    pub(crate) max_event_bytes: usize,
-}
-
 /// How logs are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
@@ -252,43 +185,6 @@ impl ServerConfig {
     pub(crate) fn is_loopback(&self) -> bool {
         self.listen.ip().to_canonical().is_loopback()
     }
-}
-
-impl HubSettings {
-    /// The hub's own settings; connections are bounded by what `descriptors` allows, too.
-    ///
-    /// # Errors
-    /// When they allow none.
-    pub(crate) fn to_hub_config(&self, descriptors: u64) -> Result<HubConfig, SettingsError> {
-        let allowed =
-            usize::try_from(descriptors.saturating_sub(DESCRIPTORS_RESERVED)).unwrap_or(usize::MAX);
-        if allowed == 0 {
-            let reason = format!("must be more than {DESCRIPTORS_RESERVED}, and is {descriptors}");
-            return Err(SettingsError::new("the limit on open files (`ulimit -n`)", reason));
-        }
-        Ok(HubConfig {
-            heartbeat_interval: self.heartbeat,
-            retry: self.retry,
-            connection_age_max: self.max_connection_age,
-            clients_max: self.max_clients.min(allowed),
-            clients_per_stream_max: self.max_clients_per_stream,
-            clients_per_address_max: self.max_clients_per_address,
-            mailbox_capacity: self.mailbox,
-            history_events: self.history,
-            event_bytes_max: self.max_event_bytes,
-            ..HubConfig::default()
-        })
-    }
-}
-
-/// How many connections of all kinds each of so many workers takes.
-///
-/// Twice as many as subscribers, for they have other requests, too; but never so many that no descriptor is
-/// left for the database.
-pub(crate) fn connections_per_worker(clients: usize, descriptors: u64, workers: usize) -> usize {
-    let allowed = usize::try_from(descriptors.saturating_sub(DESCRIPTORS_OWN));
-    let shared = allowed.unwrap_or(usize::MAX) / workers.max(1);
-    clients.saturating_mul(2).max(1024).min(shared.max(1))
 }
 
 /// Reads `15s`, `1h 30m` or `500ms`; zero makes no sense for any of ours.

@@ -2,6 +2,7 @@
 
 mod access;
 mod body;
+mod connection;
 mod control;
 mod error;
 mod history;
@@ -35,8 +36,11 @@ use actix_web::{
 };
 use ipnet::IpNet;
 
-pub use self::rate::{RateLimit, RateLimits};
 use self::{access::Guard, error::ApiError, rate::Rates, target::Mounted};
+pub use self::{
+    connection::Connection,
+    rate::{RateLimit, RateLimits},
+};
 #[cfg(feature = "server")]
 pub(crate) use self::{
     host::refuse_foreign_hosts, limits::limit_heads, origin::refuse_foreign_pages,

@@ -19,7 +19,6 @@ mod subscriber;
 mod totals;
 
 use std::{
-    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -35,7 +34,7 @@ pub use self::{
     config::HubConfig,
     delivery::SnapshotView,
     messages::{
-        ClientCounts, ConnectError, HubStats, KindStats, RegistryAddr, SendToClient,
+        ClientCounts, ConnectError, HubStats, KindStats, Peer, RegistryAddr, SendToClient,
         SendToClientError, Shutdown, Stats,
     },
     registry::Registry,
@@ -168,12 +167,12 @@ impl Hub {
         &self,
         stream: &StreamKey,
         cursor: Cursor,
-        address: Option<IpAddr>,
+        peer: Peer,
     ) -> Result<Option<SubscriberBody>, ConnectError> {
         let subscriber = Uuid::new_v4();
         let (mut body, handle) =
             SubscriberBody::new(stream.clone(), subscriber, Arc::clone(&self.surroundings));
-        let connect = Connect { stream: stream.clone(), subscriber, handle, cursor, address };
+        let connect = Connect { stream: stream.clone(), subscriber, handle, cursor, peer };
         let head = self.ask(connect).await.unwrap_or(Err(ConnectError::Unavailable))?;
         Ok(head.map(|head| {
             body.begin(head);

@@ -56,10 +56,10 @@ pub use crate::{
         Epoch, Event, EventError, EventId, IdempotencyKey, InvalidEventId, InvalidIdempotencyKey,
         JsonError, NewEvent, OpenUtterance, PayloadError, Snapshot, Status, conversation, debate,
     },
-    http::{Api, RateLimit, RateLimits, cors},
+    http::{Api, Connection, RateLimit, RateLimits, cors},
     hub::{
         BATCH_MAX, Broadcast, BroadcastError, ClientCounts, ConnectError, Hub, HubConfig, HubStats,
-        HubTotals, KindStats, PublishError, Published, Registry, RegistryAddr, SendToClient,
+        HubTotals, KindStats, Peer, PublishError, Published, Registry, RegistryAddr, SendToClient,
         SendToClientError, Shutdown, SnapshotView, Stats, SubscriberBody,
     },
     orchestrator::{

@@ -1,5 +1,7 @@
 //! Keys, each with the one algorithm that it is for, and what they say of a token.
 
+mod key;
+
 use std::{
     fmt,
     str::FromStr,
@@ -7,16 +9,12 @@ use std::{
     time::Duration,
 };
 
-use jsonwebtoken::{
-    Algorithm, DecodingKey, EncodingKey, Header, Validation,
-    errors::ErrorKind,
-    jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse},
-};
-use serde::Deserialize;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, errors::ErrorKind};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use self::key::{Key, key_set};
 use super::{Access, Authority, Grants, NewToken, Rejected, StreamPattern, Ticket, token::Claims};
 use crate::{clock::Clock, stream_key::StreamKey};
 
@@ -121,12 +119,6 @@ pub struct Keys {
     clock: Clock,
 }
 
-struct Key {
-    id: Option<String>,
-    algorithm: Algorithm,
-    decoding: DecodingKey,
-}
-
 impl Keys {
     /// No keys yet: no token is good.
     #[must_use]
@@ -146,7 +138,7 @@ impl Keys {
     #[must_use]
     pub fn with_secret(mut self, secret: &Secret) -> Self {
         self.ticket_secret = secret.derived(TICKET_AUDIENCE);
-        self.fixed.push(Key { id: None, algorithm: Algorithm::HS256, decoding: secret.decoding() });
+        self.fixed.push(Key::from_secret(secret));
         self
     }
 
@@ -267,83 +259,6 @@ impl Authority for Keys {
         let text = token.sign_exactly(&self.ticket_secret, &self.clock).ok()?;
         Some(Ticket { text, lifetime })
     }
-}
-
-impl Key {
-    fn from_pem(pem: &str) -> Result<Self, KeyError> {
-        if pem.contains("PRIVATE KEY-----") {
-            return Err(KeyError::PrivateKey);
-        }
-        let is_on_p256 = is_on_p256(pem);
-        let pem = pem.trim().as_bytes();
-        // Each of them takes keys of its own type only.
-        let (algorithm, decoding) = DecodingKey::from_rsa_pem(pem)
-            .map(|key| (Algorithm::RS256, key))
-            .or_else(|_| DecodingKey::from_ec_pem(pem).map(|key| (Algorithm::ES256, key)))
-            .or_else(|_| DecodingKey::from_ed_pem(pem).map(|key| (Algorithm::EdDSA, key)))
-            .map_err(|_| KeyError::PublicKey)?;
-        if algorithm == Algorithm::ES256 && !is_on_p256 {
-            return Err(KeyError::PublicKey);
-        }
-        Ok(Self { id: None, algorithm, decoding })
-    }
-
-    /// None if it is no key that signatures are checked by, or one for an algorithm that is not taken here:
-    /// a set may have others. A secret has no place in one.
-    fn from_jwk(jwk: &Jwk) -> Option<Self> {
-        let is_for_signatures =
-            matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature));
-        let algorithm = match &jwk.algorithm {
-            AlgorithmParameters::RSA(_) => Algorithm::RS256,
-            AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => {
-                Algorithm::ES256
-            }
-            AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519 => {
-                Algorithm::EdDSA
-            }
-            _ => return None,
-        };
-        let declared = jwk.common.key_algorithm;
-        let is_as_declared =
-            declared.is_none_or(|declared| declared.to_string() == format!("{algorithm:?}"));
-        let decoding = DecodingKey::from_jwk(jwk).ok()?;
-        let id = jwk.common.key_id.clone();
-        (is_for_signatures && is_as_declared).then_some(Self { id, algorithm, decoding })
-    }
-
-    /// Whether this may be the key that has signed a token with this header. Nothing in a header can bring a
-    /// key along, or make a key be used otherwise than it is meant to be.
-    fn is_for(&self, header: &Header) -> bool {
-        let is_named = match (&self.id, &header.kid) {
-            (Some(own), Some(named)) => own == named,
-            _ => true,
-        };
-        self.algorithm == header.alg && is_named
-    }
-}
-
-/// ES256 has no other curve, and on some its points are as long. The curve is named before the point, and with all
-/// that comes before that it is the same in each key (RFC 5480): 27 bytes, which are 36 letters.
-fn is_on_p256(pem: &str) -> bool {
-    const BEGIN: &str = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE";
-    let text = pem.split_once("-----BEGIN PUBLIC KEY-----").map_or("", |(_, text)| text);
-    text.split_whitespace().collect::<String>().starts_with(BEGIN)
-}
-
-fn key_set(json: &str) -> Result<Arc<[Key]>, KeyError> {
-    #[derive(Deserialize)]
-    struct Set {
-        keys: Vec<serde_json::Value>,
-    }
-
-    let set: Set = serde_json::from_str(json).map_err(|_| KeyError::KeySet)?;
-    let keys: Arc<[Key]> = set
-        .keys
-        .into_iter()
-        .filter_map(|key| serde_json::from_value::<Jwk>(key).ok())
-        .filter_map(|key| Key::from_jwk(&key))
-        .collect();
-    if keys.is_empty() { Err(KeyError::KeySet) } else { Ok(keys) }
 }
 
 fn read_header(token: &str) -> Result<Header, Rejected> {

@@ -1,16 +1,18 @@
 //! A client for running servers.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
 use actix::{Actor, Context, Handler, ResponseFuture};
 use anyhow::{Context as _, bail};
-use awc::{Client, ClientResponse, http::StatusCode, http::header};
+use awc::{Client, ClientResponse, Connector, http::StatusCode, http::header};
 use bytes::Bytes;
 use clap::Args;
 use futures_util::Stream;
+use rustls::ClientConfig;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::tls;
 use crate::{
     config::Hidden,
     event::{IdempotencyKey, NewEvent},
@@ -32,6 +34,10 @@ pub(super) struct ServerArgs {
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
 
+    /// File with the certificates, in PEM format, of the authorities to believe; those of this machine, if not given
+    #[arg(long, env = "CLEARSIDE_CA_FILE", value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+
     #[arg(long, env = "CLEARSIDE_TOKEN", hide = true, hide_env_values = true)]
     token: Option<Hidden>,
 }
@@ -45,12 +51,21 @@ impl ServerArgs {
         let token = read.with_context(|| format!("cannot read {}", path.display()))?;
         Ok(Some(token.trim().to_owned()))
     }
+
+    /// How to speak to it; none: without TLS.
+    pub(super) fn tls(&self) -> anyhow::Result<Option<Arc<ClientConfig>>> {
+        let is_https = self.url.starts_with("https://");
+        is_https.then(|| tls::client_config(self.ca_file.as_deref())).transpose()
+    }
 }
 
 fn base_url(text: &str) -> Result<String, String> {
-    match text.trim_end_matches('/') {
-        url if url.starts_with("http://") && url.len() > "http://".len() => Ok(url.to_owned()),
-        _ => Err("a server's address looks like http://127.0.0.1:3000".into()),
+    let url = text.trim_end_matches('/');
+    match url.split_once("://") {
+        Some(("http" | "https", server)) if !server.is_empty() => Ok(url.to_owned()),
+        _ => {
+            Err("a server's address looks like http://127.0.0.1:3000 or https://example.org".into())
+        }
     }
 }
 
@@ -87,7 +102,11 @@ pub(super) enum Outcome {
 impl ApiClient {
     pub(super) fn new(server: &ServerArgs) -> anyhow::Result<Self> {
         // A stream has no end; what must end has a limit of its own.
-        let mut client = Client::builder().disable_timeout();
+        let mut connector = Connector::new();
+        if let Some(tls) = server.tls()? {
+            connector = connector.rustls_0_23(tls);
+        }
+        let mut client = Client::builder().connector(connector).disable_timeout();
         if let Some(token) = server.token()? {
             client = client.bearer_auth(token);
         }

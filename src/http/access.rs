@@ -121,16 +121,24 @@ impl FromRequest for Caller {
     }
 }
 
-/// What the request's token allows.
+/// What the request's token allows. To see that costs a signature: whoever has shown one bad token after another
+/// waits first.
 fn access(request: &HttpRequest, takes_tickets: bool) -> Result<Access, ApiError> {
-    authenticate(request, takes_tickets).map_err(|error| refusal(request, error))
+    let state = request.app_data::<Data<ApiState>>().ok_or_else(ApiError::internal)?;
+    let Some(guard) = &state.guard else {
+        return Ok(Access::everything());
+    };
+    if let Some(rates) = &state.rates {
+        rates.refusals.check_address(client_address(request, &state.trusted_proxies))?;
+    }
+    authenticate(request, state, guard, takes_tickets).map_err(|error| refusal(request, error))
 }
 
 /// Counts one more that is refused: whoever tries token after token has to wait.
 fn refusal(request: &HttpRequest, error: ApiError) -> ApiError {
     let counted = request.app_data::<Data<ApiState>>().and_then(|state| {
         let address = client_address(request, &state.trusted_proxies);
-        state.rates.as_ref().map(|rates| rates.connects.count_address(address))
+        state.rates.as_ref().map(|rates| rates.refusals.count_address(address))
     });
     match counted {
         Some(Err(too_often)) => too_often.into(),
@@ -140,11 +148,12 @@ fn refusal(request: &HttpRequest, error: ApiError) -> ApiError {
 
 /// The first of header, ticket and cookie that is there decides: one that is bad
 /// is never made up for by another.
-fn authenticate(request: &HttpRequest, takes_tickets: bool) -> Result<Access, ApiError> {
-    let state = request.app_data::<Data<ApiState>>().ok_or_else(ApiError::internal)?;
-    let Some(Guard { authority, cookie }) = &state.guard else {
-        return Ok(Access::everything());
-    };
+fn authenticate(
+    request: &HttpRequest,
+    state: &ApiState,
+    Guard { authority, cookie }: &Guard,
+    takes_tickets: bool,
+) -> Result<Access, ApiError> {
     let mut headers = request.headers().get_all(header::AUTHORIZATION);
     if let Some(header) = headers.next() {
         if headers.next().is_some() {

@@ -126,6 +126,11 @@ impl ApiError {
         Self::new(status, code, "the request's headers are too long")
     }
 
+    /// Whether the same may be right a little later.
+    pub(super) fn is_rate_limited(&self) -> bool {
+        self.status == StatusCode::TOO_MANY_REQUESTS
+    }
+
     pub(super) fn too_slow() -> Self {
         Self::new(StatusCode::REQUEST_TIMEOUT, "timeout", "the body took too long to arrive")
     }

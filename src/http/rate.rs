@@ -1,12 +1,13 @@
 //! How often somebody may publish and connect: by name where there is a token, and by address.
 
 use std::{
+    collections::HashMap,
     fmt,
     hash::Hash,
     net::IpAddr,
     num::NonZeroU32,
     sync::{
-        Arc,
+        Arc, PoisonError, RwLock,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
@@ -14,7 +15,7 @@ use std::{
 
 use governor::{
     Quota, RateLimiter,
-    clock::{Clock, DefaultClock},
+    clock::{Clock, DefaultClock, Reference},
     state::keyed::HashMapStateStore,
 };
 
@@ -40,18 +41,21 @@ pub struct RateLimit {
 pub struct RateLimits {
     /// Publishes, controls included.
     pub publishes: RateLimit,
-    /// Connections to streams.
+    /// Connections to streams; and, from one address, requests that are refused.
     pub connects: RateLimit,
 }
 
 pub(super) struct Rates {
     pub(super) publishes: Rate,
     pub(super) connects: Rate,
+    /// Requests with a token that is bad, or does not grant what they ask for.
+    pub(super) refusals: Rate,
 }
 
 impl From<RateLimits> for Rates {
     fn from(limits: RateLimits) -> Self {
-        Self { publishes: limits.publishes.into(), connects: limits.connects.into() }
+        let RateLimits { publishes, connects } = limits;
+        Self { publishes: publishes.into(), connects: connects.into(), refusals: connects.into() }
     }
 }
 
@@ -94,33 +98,61 @@ impl Rate {
 
     /// Counts one more of somebody who is not known.
     pub(super) fn count_address(&self, address: Option<IpAddr>) -> Result<(), TooOften> {
-        match address {
-            Some(address) if self.counts_loopback || !address.is_loopback() => {
-                self.addresses.count(&address)
-            }
-            _ => Ok(()),
-        }
+        self.counted(address).map_or(Ok(()), |address| self.addresses.count(&address))
+    }
+
+    /// Counts nothing, and says whether this address has come too often and has not waited since.
+    pub(super) fn check_address(&self, address: Option<IpAddr>) -> Result<(), TooOften> {
+        self.counted(address).map_or(Ok(()), |address| self.addresses.check(&address))
+    }
+
+    fn counted(&self, address: Option<IpAddr>) -> Option<IpAddr> {
+        address.filter(|address| self.counts_loopback || !address.is_loopback())
     }
 }
 
 struct Keyed<K: Hash + Eq + Clone> {
     limiter: RateLimiter<K, HashMapStateStore<K>, DefaultClock>,
     checks: AtomicU32,
+    /// Those who have come too often, and until when they have to wait.
+    waiting: RwLock<HashMap<K, Moment>>,
 }
+
+type Moment = <DefaultClock as Clock>::Instant;
 
 impl<K: Hash + Eq + Clone> Keyed<K> {
     fn new(quota: Quota) -> Self {
-        Self { limiter: RateLimiter::hashmap(quota), checks: AtomicU32::new(0) }
+        Self {
+            limiter: RateLimiter::hashmap(quota),
+            checks: AtomicU32::new(0),
+            waiting: RwLock::default(),
+        }
     }
 
     fn count(&self, key: &K) -> Result<(), TooOften> {
         // What is forgotten is as good as new: nobody gains by it.
         if self.checks.fetch_add(1, Ordering::Relaxed) % CHECKS_PER_SWEEP == CHECKS_PER_SWEEP - 1 {
             self.limiter.retain_recent();
+            let now = self.limiter.clock().now();
+            self.waiting
+                .write()
+                .unwrap_or_else(PoisonError::into_inner)
+                .retain(|_, until| *until > now);
         }
-        self.limiter
-            .check_key(key)
-            .map_err(|until| TooOften { wait: until.wait_time_from(self.limiter.clock().now()) })
+        self.limiter.check_key(key).map_err(|until| {
+            self.waiting
+                .write()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(key.clone(), until.earliest_possible());
+            TooOften { wait: until.wait_time_from(self.limiter.clock().now()) }
+        })
+    }
+
+    fn check(&self, key: &K) -> Result<(), TooOften> {
+        let waiting = self.waiting.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(until) = waiting.get(key) else { return Ok(()) };
+        let wait = Duration::from(until.duration_since(self.limiter.clock().now()));
+        if wait.is_zero() { Ok(()) } else { Err(TooOften { wait }) }
     }
 }
 

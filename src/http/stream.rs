@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    body::MessageBody,
+    body::{BoxBody, MessageBody},
     http::{
         ConnectionType, Version,
         header::{self, ContentEncoding, HeaderName},
@@ -14,26 +14,41 @@ use actix_web::{
 use bytes::Bytes;
 
 use super::{
-    ApiState,
+    ApiState, Connection,
     access::{Follow, May},
     error::ApiError,
 };
-use crate::sse::{Cursor, Frames};
+use crate::{
+    hub::Peer,
+    sse::{Cursor, Frames},
+};
 
 pub(super) async fn follow(
-    may: May<Follow>,
+    may: Result<May<Follow>, ApiError>,
     request: HttpRequest,
     state: Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
+    let may = match may {
+        Ok(may) => may,
+        Err(error) if error.is_rate_limited() => {
+            return turn_away(&request, &state, "there are too many attempts", error);
+        }
+        Err(error) => return Err(error),
+    };
     let address = match may.count(&request, &state, |rates| &rates.connects) {
         Ok(address) => address,
         Err(error) => return turn_away(&request, &state, "there are too many attempts", error),
     };
-    match state.hub.subscribe(&may.stream, cursor(&request), address).await {
+    let peer = Peer { address, subject: may.access.counted_by().cloned() };
+    match state.hub.subscribe(&may.stream, cursor(&request), peer).await {
         Ok(Some(mut body)) => {
             if let Some(end) = may.access.expires_at() {
                 body.end_at(end);
             }
+            let body = match request.conn_data::<Connection>() {
+                Some(connection) => BoxBody::new(connection.tie(body)),
+                None => BoxBody::new(body),
+            };
             Ok(event_stream(&request, body))
         }
         Ok(None) => Ok(HttpResponse::NoContent().finish()),

@@ -19,8 +19,14 @@ pub struct HubConfig {
     pub clients_max: usize,
     /// Connections to one stream. Default 20,000.
     pub clients_per_stream_max: usize,
-    /// Connections from one address. Default 20,000: behind a proxy, all come from one.
+    /// Connections from one address. Default 1,000: a large office behind one address has room, and twenty such
+    /// addresses are needed to take every place.
     pub clients_per_address_max: usize,
+    /// Whether that is kept by addresses of our own network, too: loopback, private and link-local ones. Default
+    /// false: such an address may be that of a proxy, and then it is everybody's.
+    pub counts_own_network: bool,
+    /// Connections in one name, that is of one token or of all that name the same subject. Default 1,000.
+    pub clients_per_subject_max: usize,
     /// Deliveries that wait for one client before it falls behind. Default 64.
     ///
     /// What waits is shared between the clients of a stream: a delivery costs each some 100 bytes. See
@@ -73,7 +79,9 @@ impl Default for HubConfig {
             connection_age_max: Duration::from_secs(60 * 60),
             clients_max: 20_000,
             clients_per_stream_max: 20_000,
-            clients_per_address_max: 20_000,
+            clients_per_address_max: 1_000,
+            counts_own_network: false,
+            clients_per_subject_max: 1_000,
             mailbox_capacity: 64,
             history_events: 256,
             history_bytes: 256 * 1024,

@@ -108,8 +108,16 @@ pub(crate) struct Connect {
     pub(crate) subscriber: Uuid,
     pub(crate) handle: SubscriberHandle,
     pub(crate) cursor: Cursor,
-    /// Where the connection comes from, if that is known.
-    pub(crate) address: Option<IpAddr>,
+    pub(crate) peer: Peer,
+}
+
+/// Who connects, as far as that is known: limits on connections are counted by it.
+#[derive(Debug, Clone, Default)]
+pub struct Peer {
+    /// Where the connection comes from.
+    pub address: Option<IpAddr>,
+    /// In whose name it is made.
+    pub subject: Option<Arc<str>>,
 }
 
 /// Why a subscriber was not taken in.

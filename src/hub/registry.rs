@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, hash_map},
+    hash::Hash,
     net::IpAddr,
     sync::Arc,
 };
@@ -20,7 +21,7 @@ use super::{
     delivery::Chunk,
     messages::{
         ClientCounts, Connect, ConnectError, Disconnect, HubStats, Inspect, Inspection, NextChunk,
-        Retire, SendToClient, SendToClientError, Shutdown, Stats, StreamIdle,
+        Peer, Retire, SendToClient, SendToClientError, Shutdown, Stats, StreamIdle,
     },
     stream_actor::StreamActor,
     totals::Totals,
@@ -45,6 +46,8 @@ pub struct Registry {
     clients: usize,
     /// How many clients come from each address.
     addresses: HashMap<IpAddr, usize>,
+    /// How many clients there are in each name.
+    subjects: HashMap<Arc<str>, usize>,
     totals: Totals,
     /// Waits for the last client to go, once the hub is shutting down.
     shutting_down: Option<Vec<oneshot::Sender<()>>>,
@@ -54,8 +57,8 @@ pub(super) struct Entry {
     address: Addr<StreamActor>,
     /// Messages passed on to this address.
     routed: u64,
-    /// Who is connected, and from where.
-    clients: HashMap<Uuid, Option<IpAddr>>,
+    /// Who is connected, and what each is counted by.
+    clients: HashMap<Uuid, Peer>,
 }
 
 impl std::fmt::Debug for Registry {
@@ -74,6 +77,7 @@ impl Registry {
             streams: HashMap::new(),
             clients: 0,
             addresses: HashMap::new(),
+            subjects: HashMap::new(),
             totals: Totals::default(),
             shutting_down: None,
         }
@@ -84,11 +88,21 @@ impl Registry {
         if self.shutting_down.is_some() {
             return Some(ConnectError::ShuttingDown);
         }
-        let from_there = connect.address.and_then(|address| self.addresses.get(&address));
+        let Peer { address, subject } = self.counted_by(&connect.peer);
+        let from_there = address.and_then(|address| self.addresses.get(&address));
+        let in_that_name = subject.and_then(|subject| self.subjects.get(&subject));
         let is_full = self.clients >= self.config.clients_max
-            || from_there.is_some_and(|clients| *clients >= self.config.clients_per_address_max);
+            || from_there.is_some_and(|clients| *clients >= self.config.clients_per_address_max)
+            || in_that_name.is_some_and(|clients| *clients >= self.config.clients_per_subject_max);
         // A client that is gone has said so already; what it said must stay the last word.
         (is_full || !connect.handle.is_connected()).then_some(ConnectError::Full)
+    }
+
+    /// What of this is counted: an address of our own network may be a proxy, and everybody's.
+    fn counted_by(&self, peer: &Peer) -> Peer {
+        let is_counted =
+            |address: &IpAddr| self.config.counts_own_network || !is_of_own_network(*address);
+        Peer { address: peer.address.filter(is_counted), subject: peer.subject.clone() }
     }
 
     /// The limit that a publish does not keep, if there is one.
@@ -123,8 +137,16 @@ impl Registry {
     }
 }
 
-fn forget_one(addresses: &mut HashMap<IpAddr, usize>, address: IpAddr) {
-    if let hash_map::Entry::Occupied(mut clients) = addresses.entry(address) {
+/// Whether an address is this machine's or of a network that is not the open one.
+fn is_of_own_network(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_loopback() || v4.is_private() || v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
+    }
+}
+
+fn forget_one<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: K) {
+    if let hash_map::Entry::Occupied(mut clients) = counts.entry(key) {
         *clients.get_mut() -= 1;
         if *clients.get() == 0 {
             clients.remove();
@@ -175,11 +197,15 @@ impl Handler<Connect> for Registry {
         }
         self.clients += 1;
         self.totals.connected();
-        if let Some(address) = connect.address {
+        let peer = self.counted_by(&connect.peer);
+        if let Some(address) = peer.address {
             *self.addresses.entry(address).or_default() += 1;
         }
+        if let Some(subject) = &peer.subject {
+            *self.subjects.entry(Arc::clone(subject)).or_default() += 1;
+        }
         let entry = self.entry(&connect.stream.clone(), ctx);
-        entry.clients.insert(connect.subscriber, connect.address);
+        entry.clients.insert(connect.subscriber, peer);
         let admission = entry.ask(connect);
         Box::pin(async move { admission.await.unwrap_or(Err(ConnectError::Unavailable)) })
     }
@@ -192,11 +218,14 @@ impl Handler<Disconnect> for Registry {
         let Some(entry) = self.streams.get_mut(&gone.stream) else {
             return;
         };
-        if let Some(address) = entry.clients.remove(&gone.subscriber) {
+        if let Some(Peer { address, subject }) = entry.clients.remove(&gone.subscriber) {
             self.clients -= 1;
             self.totals.disconnected(gone.reason);
             if let Some(address) = address {
                 forget_one(&mut self.addresses, address);
+            }
+            if let Some(subject) = subject {
+                forget_one(&mut self.subjects, subject);
             }
             entry.tell(gone);
         }

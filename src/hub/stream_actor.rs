@@ -187,7 +187,7 @@ impl Handler<Connect> for StreamActor {
 
     fn handle(&mut self, connect: Connect, _: &mut Self::Context) -> Self::Result {
         self.touch();
-        let Connect { subscriber, handle, cursor, address, .. } = connect;
+        let Connect { subscriber, handle, cursor, peer, .. } = connect;
         if self.state.subscriber_count() >= self.config.clients_per_stream_max {
             return Err(ConnectError::Full);
         }
@@ -197,7 +197,7 @@ impl Handler<Connect> for StreamActor {
         };
         let clients = self.state.subscriber_count();
         log::info!(
-            stream:% = self.key, subscriber:% = subscriber, address:serde = address, clients;
+            stream:% = self.key, subscriber:% = subscriber, address:serde = peer.address, clients;
             "subscriber connected"
         );
         // What the ring can answer goes out with the head; a page is only read for a client that reads.

@@ -5,9 +5,10 @@
 //! after the other. It becomes live in the very step that hands it the last chunk, so that there is no
 //! moment at which an event could pass it by. Whoever cannot keep up goes behind again.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
+use indexmap::IndexMap;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -32,7 +33,9 @@ pub(crate) struct StreamState<H> {
     snapshot: Snapshot,
     open: OpenText,
     history: History,
-    subscribers: HashMap<Uuid, Subscriber<H>>,
+    /// In the order in which they came, which is that of their connections in memory, ours and the kernel's: thousands
+    /// of them are walked through for each delivery, and a random order misses every cache.
+    subscribers: IndexMap<Uuid, Subscriber<H>>,
 }
 
 #[derive(Debug)]
@@ -65,7 +68,7 @@ impl<H> StreamState<H> {
             snapshot: Snapshot::default(),
             open: OpenText::default(),
             history,
-            subscribers: HashMap::new(),
+            subscribers: IndexMap::new(),
         }
     }
 
@@ -138,7 +141,7 @@ impl<H> StreamState<H> {
 
     /// Forgets a subscriber; `None` if it was not there.
     pub(crate) fn leave(&mut self, subscriber: Uuid) -> Option<H> {
-        self.subscribers.remove(&subscriber).map(|subscriber| subscriber.handle)
+        self.subscribers.swap_remove(&subscriber).map(|subscriber| subscriber.handle)
     }
 
     pub(crate) fn handle(&self, subscriber: Uuid) -> Option<&H> {

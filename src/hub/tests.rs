@@ -27,7 +27,7 @@ fn key(text: &str) -> StreamKey {
 }
 
 async fn follow(hub: &Hub, stream: &str) -> SubscriberBody {
-    let body = hub.subscribe(&key(stream), Cursor::Now, None).await;
+    let body = hub.subscribe(&key(stream), Cursor::Now, Peer::default()).await;
     body.unwrap().expect("the stream has not ended")
 }
 
@@ -154,7 +154,7 @@ async fn whoever_is_reading_history_is_let_go_in_time_as_well() {
     for reason in ["token", "age", "shutdown"] {
         let (hub, _folder) = hub(config.clone());
         publish_megabyte(&hub).await;
-        let body = hub.subscribe(&key("debate/d1"), Cursor::Earliest, None).await;
+        let body = hub.subscribe(&key("debate/d1"), Cursor::Earliest, Peer::default()).await;
         let mut body = body.unwrap().unwrap();
         if reason == "token" {
             body.end_at(Instant::now() + MINUTE);

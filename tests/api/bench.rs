@@ -162,7 +162,7 @@ async fn bench_says_what_is_in_its_way() {
         (&["--in-flight", "101"], 2, "--in-flight"),
         (&["--size", "10"], 2, "--size"),
         (&["--seconds", "0"], 2, "--seconds"),
-        (&["--url", "https://example.org"], 2, "http://127.0.0.1:3000"),
+        (&["--url", "ftp://example.org"], 2, "http://127.0.0.1:3000"),
         (&["--url", nobody], 1, "cannot reach http://127.0.0.1:9"),
         (&["--size", "65537", "--seconds", "0.1"], 1, "65536"),
     ] {

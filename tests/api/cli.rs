@@ -29,7 +29,7 @@ pub(crate) fn assert_success(output: &Output) {
 
 /// Failed with one line that says this.
 #[track_caller]
-fn assert_failure(output: &Output, expected: &str) {
+pub(crate) fn assert_failure(output: &Output, expected: &str) {
     let stderr = stderr(output);
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     assert!(stderr.starts_with("error: ") && stderr.contains(expected), "{stderr}");

@@ -5,35 +5,54 @@
 //!
 //! | row | tests |
 //! |---|---|
-//! | injection by type, id, stream id | `bad_input`, `publish`: names, ids, data with line ends |
-//! | ids: traversal, `%00`, bidi | `bad_input` |
-//! | open by default | `start` |
-//! | tokens | `tokens` |
-//! | expiry while open | `expiry`, and on the paused clock in `src/hub/tests.rs` |
-//! | a token in the URL | `streams`: tickets |
-//! | CORS, CSRF, JSON only | `browsers`; `process`: exact headers |
-//! | leaks between streams, enumeration | `streams` |
-//! | floods, slow heads and bodies, hostile bodies, header bombs, smuggling | `limits`; `publish`, `overload`, `bad_input` |
-//! | replay bombs | `life_cycle`; `src/hub/stream_state` |
-//! | errors | `assert_refused`, for every refusal here |
-//! | TLS, HTTP/2 | `http2` |
+//! | events forged by type, id or data | `what_would_forge_an_event_or_a_stream_is_refused_in_one_shape`, `data_cannot_leave_its_field`, `nobody_can_say_that_a_token_has_expired_but_the_server` |
+//! | stream ids: traversal, `%2f`, `%00`, `%0a`, bidi, overlong | `what_would_forge_an_event_or_a_stream_is_refused_in_one_shape` |
+//! | open by default | `without_keys_nothing_but_this_machine_is_served_unless_it_is_asked_for`, `the_start_says_who_may_do_what`, `keys_that_cannot_be_used_keep_the_server_from_starting`, `numbers_of_the_whole_server_need_a_grant_of_their_own`, `a_server_without_keys_answers_to_the_names_of_this_machine_only` |
+//! | tokens | `a_token_is_taken_only_if_its_claims_are_as_they_have_to_be`, `nothing_in_a_header_makes_a_key_or_changes_what_it_is_for`, `each_public_key_is_for_one_algorithm_and_no_secret`, `audience_and_issuer_have_to_be_named_where_they_are_set`, `the_header_wins_over_the_cookie_and_is_not_made_up_for_by_it`, `every_route_asks_for_its_own_grant_on_its_own_stream` |
+//! | expiry while open, and age | `a_stream_ends_with_its_token_and_the_token_does_not_open_it_again`, `a_connection_ends_with_its_token_and_says_so`, `connections_end_between_54_and_66_minutes_each_at_its_own_time` |
+//! | a token in the URL | `a_ticket_opens_one_stream_for_reading_and_nothing_else`, `a_server_without_keys_logs_no_token_that_it_is_sent_either`, `health_and_the_page_need_no_token` |
+//! | CORS | `a_preflight_is_answered_without_a_body_and_names_what_is_allowed`, `a_page_may_read_why_it_is_refused_if_its_origin_is_named`, `origins_are_exact` |
+//! | CSRF, JSON only | `a_cookie_changes_something_only_for_a_page_that_belongs_here`, `only_json_is_taken_and_only_plain`, `without_keys_pages_of_other_origins_change_nothing_either`, `a_known_path_with_another_method_says_which_it_has` |
+//! | leaks between streams | `every_route_asks_for_its_own_grant_on_its_own_stream`, `a_list_has_what_the_token_may_read_and_hints_at_nothing_else`, `the_ids_of_one_stream_tell_nothing_on_another_and_a_client_id_opens_nothing` |
+//! | enumeration | `every_route_asks_for_its_own_grant_on_its_own_stream`, `a_list_does_not_tell_how_many_streams_of_others_there_are`, `what_is_sent_to_a_stream_that_has_ended_needs_the_grant_all_the_same` |
+//! | floods of connections | `whoever_is_one_too_many_is_told_to_come_back_and_let_in_once_one_leaves`, `a_name_has_so_many_connections_whatever_its_tokens_and_addresses_are`, `an_address_of_our_own_network_is_not_counted_unless_that_is_asked_for`, `a_server_that_is_full_says_so_with_503_to_what_is_no_event_source`, `nobody_is_believed_who_is_no_trusted_proxy`, `connections_of_any_kind_leave_descriptors_for_the_database`, `who_says_nothing_in_a_tls_handshake_is_let_go_and_keeps_nobody_out_meanwhile` |
+//! | floods of requests | `an_address_that_publishes_too_often_has_to_wait_and_others_do_not`, `a_token_is_counted_wherever_it_is_used`, `tickets_and_looks_at_a_stream_are_counted_as_connections`, `whoever_is_refused_too_often_has_to_wait`, `whoever_floods_with_bad_tokens_has_none_of_them_looked_at_for_a_while` |
+//! | slow heads, bodies and readers | `what_is_no_proper_request_gets_a_bare_status_and_the_end_of_the_connection`, `a_body_that_is_too_slow_is_answered_in_the_same_shape_and_stores_nothing`, `a_client_that_does_not_read_delays_nobody_and_misses_nothing`, `a_follower_that_takes_nothing_any_more_is_found_out` |
+//! | bodies that are huge or hostile | `what_is_nested_too_deeply_or_too_long_stores_nothing`, `only_json_is_taken_and_only_plain`, `bodies_are_bounded_before_they_are_read` |
+//! | header bombs | `what_is_no_proper_request_gets_a_bare_status_and_the_end_of_the_connection`, `http1_works_over_tls_and_the_limits_hold_there_too`, `a_head_has_so_many_headers_and_no_more` |
+//! | replay bombs | `chunks_are_small_but_never_empty`, `a_late_joiner_gets_a_long_history_in_order_while_live_events_go_on`, `a_backlog_is_bounded_in_bytes_and_whoever_exceeds_it_misses_nothing` |
+//! | forged lines of the log | `nothing_that_a_stranger_sends_can_forge_a_line_of_the_log` |
+//! | timing | nothing to test: signatures are compared by the cryptographic library, and there are no passwords |
+//! | errors | `assert_refused`, for every refusal here; `a_page_that_is_refused_is_no_page`, `bad_input_gets_a_clear_answer_stores_nothing_and_disturbs_nobody` |
+//! | smuggling | `what_is_no_proper_request_gets_a_bare_status_and_the_end_of_the_connection` |
+//! | supply chain | `nothing_that_is_used_is_below_its_floor_or_banned`; `scripts/deny.sh` |
+//! | TLS, HTTP/2 | `http1_works_over_tls_and_the_limits_hold_there_too`, `a_certificate_is_renewed_without_a_restart`, `a_follower_that_answers_no_ping_is_dead_and_one_that_does_is_not`, `a_connection_that_is_closed_takes_its_quiet_streams_with_it_at_once`, `a_server_is_believed_only_if_an_authority_that_is_believed_vouches_for_it` |
 
+mod answers;
 mod browsers;
+mod caps;
 mod expiry;
+mod gone;
 mod http2;
+mod https;
 mod limits;
 mod start;
 mod streams;
 mod tokens;
 
-use std::{cell::RefCell, fs, path::PathBuf};
+use std::{
+    cell::RefCell,
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use clearside_sse::Clock;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::helpers::{Answer, Process, Wire, request};
+use crate::helpers::{Answer, Process, Wire, exchange, request, within};
 
 const SECRET: &str = "correct horse battery staple, and then some";
 
@@ -127,6 +146,12 @@ impl Drop for Guarded {
     }
 }
 
+/// The answer to these bytes, however slowly they come.
+async fn answer_to(address: SocketAddr, bytes: &[u8]) -> Answer {
+    let what = String::from_utf8_lossy(&bytes[..bytes.len().min(200)]).into_owned();
+    within(&what, exchange(address, bytes)).await.unwrap()
+}
+
 fn file(folder: &TempDir, name: &str, content: &str) -> PathBuf {
     let path = folder.path().join(name);
     fs::write(&path, content).unwrap();
@@ -142,9 +167,37 @@ fn assert_refused(answer: &Answer, status: u16, code: &str, challenge: Option<&s
     assert_eq!(answer.header("content-type"), Some("application/json"), "{what}");
     assert_eq!(answer.header("cache-control"), Some("no-store"), "{what}");
     assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{what}");
+    assert_eq!(answer.header("referrer-policy"), Some("no-referrer"), "{what}");
+    let policy = "default-src 'none'; frame-ancestors 'none'";
+    assert_eq!(answer.header("content-security-policy"), Some(policy), "{what}");
     let json = answer.json();
     let fields: Vec<_> = json["error"].as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!((json.as_object().unwrap().len(), fields), (1, vec!["code", "message"]), "{what}");
+}
+
+#[test]
+fn every_test_that_the_table_names_exists() {
+    fn sources(folder: &Path, all: &mut String) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => sources(&path, all),
+                false => all.push_str(&fs::read_to_string(path).unwrap_or_default()),
+            }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut all = String::new();
+    sources(&root.join("src"), &mut all);
+    sources(&root.join("tests/api"), &mut all);
+    all.push_str(&fs::read_to_string(root.join("tests/floors.rs")).unwrap());
+    let rows = include_str!("security.rs").lines().filter(|line| line.starts_with("//! | "));
+    let words = rows.flat_map(|row| row.split('`').skip(1).step_by(2));
+    let names: Vec<_> = words.filter(|word| word.matches('_').count() > 1).collect();
+    assert!(names.len() > 50, "{names:?}");
+    for name in names {
+        assert!(all.contains(&format!("fn {name}(")), "there is no {name}");
+    }
 }
 
 const NO_TOKEN: (u16, &str, Option<&str>) = (401, "unauthorized", Some("Bearer"));

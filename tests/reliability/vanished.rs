@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde_json::json;
+use tokio::net::TcpSocket;
 
 use crate::{
     load::post,
@@ -115,4 +116,39 @@ async fn peers_that_have_vanished_are_gone_within_a_minute() {
     // Whoever stayed has missed nothing.
     let seen = stays.until_seq(published as u64).await;
     assert_eq!(seen.iter().filter(|event| event.is_durable()).count(), published);
+}
+
+/// In a network namespace of its own: `scripts/vanished-peers.sh`.
+#[actix_web::test]
+#[ignore = "needs a network of its own: scripts/vanished-peers.sh"]
+async fn http2_followers_that_have_vanished_are_gone_within_a_heartbeat() {
+    const EACH: u64 = 20;
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::serve(folder.path(), 0, &["--h2c"]).await;
+    let mut stays = Wire::follow(server.address, FOLLOW, &[]).await;
+    let mut gone = Vec::new();
+    let from = Ipv4Addr::new(127, 0, 0, 4);
+    for _ in 0..EACH {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((from, 0).into()).unwrap();
+        let tcp = socket.connect(server.address).await.unwrap();
+        let (sender, connection) = h2::client::handshake(tcp).await.unwrap();
+        actix_web::rt::spawn(connection);
+        let mut sender = sender.ready().await.unwrap();
+        let uri = format!("http://localhost{FOLLOW}");
+        let request = http::Request::get(uri).version(http::Version::HTTP_2).body(()).unwrap();
+        let (answer, _) = sender.send_request(request, true).unwrap();
+        gone.push((sender, within("an answer", answer).await.unwrap()));
+    }
+    until_clients(&server, EACH + 1).await;
+    cut_off(from);
+    let vanished = Instant::now();
+    until_clients(&server, 1).await;
+    let elapsed = vanished.elapsed();
+    println!("{EACH} followers over HTTP/2 vanished: gone after {elapsed:.1?}");
+    // A heartbeat is 15 s; without pings it would be that and the stall, 45 s.
+    assert!(elapsed < Duration::from_secs(25), "{elapsed:?}");
+    let answer = post(server.address, STREAM, "k1", &note(1)).await.unwrap();
+    assert_eq!(answer.status(), 201);
+    stays.until_seq(1).await;
 }

@@ -13,11 +13,13 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use awc::http::{Uri, header::HeaderValue};
+use rustls::pki_types::ServerName;
 use serde::Deserialize;
 use tokio::{
     io::{AsyncRead, AsyncWriteExt, ReadBuf},
     net::TcpStream,
 };
+use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::{
     ledger::Ledger,
@@ -34,9 +36,11 @@ use crate::{
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Where clients connect to, and what they say.
-#[derive(Debug)]
 pub(super) struct Target {
+    url: String,
     address: SocketAddr,
+    /// The server's name and how to speak to it, if that is by TLS.
+    tls: Option<(ServerName<'static>, TlsConnector)>,
     /// What comes before the stream's path: a proxy may serve it below one of its own.
     prefix: String,
     /// The headers of each request.
@@ -49,7 +53,13 @@ impl Target {
         let uri: Uri = url.parse().with_context(|| format!("{url} is no address"))?;
         let authority = uri.authority().with_context(|| format!("{url} names no server"))?;
         let host = authority.host().trim_matches(['[', ']']);
-        let mut addresses = tokio::net::lookup_host((host, authority.port_u16().unwrap_or(80)))
+        let tls = match server.tls()? {
+            Some(config) => Some((ServerName::try_from(host)?.to_owned(), config.into())),
+            None => None,
+        };
+        let usual_port = if tls.is_some() { 443 } else { 80 };
+        let port = authority.port_u16().unwrap_or(usual_port);
+        let mut addresses = tokio::net::lookup_host((host, port))
             .await
             .with_context(|| format!("cannot find {host}"))?;
         let mut headers = format!("Host: {authority}\r\nAccept: text/event-stream\r\n");
@@ -59,7 +69,9 @@ impl Target {
             write!(headers, "Authorization: {}\r\n", value.to_str()?)?;
         }
         Ok(Self {
+            url: url.clone(),
             address: addresses.next().with_context(|| format!("{host} has no address"))?,
+            tls,
             prefix: uri.path().trim_end_matches('/').to_owned(),
             headers,
         })
@@ -68,6 +80,43 @@ impl Target {
     fn request(&self, stream: &StreamKey) -> String {
         let Self { prefix, headers, .. } = self;
         format!("GET {prefix}{}/stream HTTP/1.1\r\n{headers}\r\n", stream.path())
+    }
+
+    async fn connect(&self) -> anyhow::Result<Socket> {
+        let unreachable = || format!("cannot reach {}", self.url);
+        let tcp = TcpStream::connect(self.address).await.with_context(unreachable)?;
+        let Some((name, connector)) = &self.tls else { return Ok(Socket::Plain(tcp)) };
+        let tls = connector.connect(name.clone(), tcp).await.with_context(unreachable)?;
+        Ok(Socket::Tls(Box::new(tls)))
+    }
+}
+
+/// A connection to the server.
+enum Socket {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Socket {
+    async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Plain(tcp) => tcp.write_all(bytes).await,
+            Self::Tls(tls) => {
+                tls.write_all(bytes).await?;
+                tls.flush().await
+            }
+        }
+    }
+
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buffer),
+            Self::Tls(tls) => Pin::new(tls).poll_read(cx, buffer),
+        }
     }
 }
 
@@ -82,7 +131,7 @@ pub(super) type SharedLedger = Rc<RefCell<Ledger>>;
 
 /// One connection.
 pub(super) struct Follower {
-    tcp: TcpStream,
+    socket: Socket,
     wire: Wire,
     stream: Rc<BenchStream>,
     payload: Rc<Payload>,
@@ -104,13 +153,11 @@ impl Follower {
     ) -> anyhow::Result<Self> {
         let connected = async {
             let started = Instant::now();
-            let mut tcp = TcpStream::connect(target.address)
-                .await
-                .with_context(|| format!("cannot reach http://{}", target.address))?;
-            tcp.write_all(target.request(&stream.key).as_bytes()).await?;
+            let mut socket = target.connect().await?;
+            socket.write_all(target.request(&stream.key).as_bytes()).await?;
             let (wire, ledger) = (Wire::default(), SharedLedger::default());
             let mut follower =
-                Self { tcp, wire, stream, payload, run, ledger, is_live: false, busy: None };
+                Self { socket, wire, stream, payload, run, ledger, is_live: false, busy: None };
             while !follower.is_live {
                 let goes_on = follower.read().await?;
                 if let Some(message) = &follower.busy {
@@ -146,7 +193,7 @@ impl Follower {
         let run = Rc::clone(&self.run);
         let mut scratch = run.scratch.borrow_mut();
         let mut buffer = ReadBuf::new(&mut scratch);
-        ready!(Pin::new(&mut self.tcp).poll_read(cx, &mut buffer))?;
+        ready!(self.socket.poll_read(cx, &mut buffer))?;
         Poll::Ready(self.take(buffer.filled()))
     }
 

@@ -11,7 +11,7 @@ use actix_web::body::MessageBody;
 use super::StreamActor;
 use crate::{
     Clock, DatabaseUrl, Hub, HubConfig, NewEvent, PublishError, Store, StreamKey,
-    hub::{registry::Registry, subscriber::SubscriberBody},
+    hub::{Peer, registry::Registry, subscriber::SubscriberBody},
     sse::Cursor,
 };
 
@@ -74,7 +74,7 @@ impl Setup {
     }
 
     async fn follow(&self, cursor: Cursor) -> SubscriberBody {
-        self.hub.subscribe(&self.stream, cursor, None).await.unwrap().unwrap()
+        self.hub.subscribe(&self.stream, cursor, Peer::default()).await.unwrap().unwrap()
     }
 }
 

@@ -1,4 +1,4 @@
-//! TLS and HTTP/2: many streams over one connection, and nobody who is gone is kept for long.
+//! TLS and HTTP/2: many streams over one connection.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -20,20 +20,25 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 use super::{Guarded, file};
 use crate::helpers::{Process, clearside, eventually, exchange, note, run, within};
 
-const FOLLOW: &str = "/api/debates/d1/stream";
+pub(super) const FOLLOW: &str = "/api/debates/d1/stream";
 
 /// A server with a certificate of its own.
-struct Secure {
-    server: Process,
-    folder: TempDir,
+pub(super) struct Secure {
+    pub(super) server: Process,
+    pub(super) folder: TempDir,
 }
 
-fn certificate() -> CertifiedKey<rcgen::KeyPair> {
-    rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap()
+pub(super) fn certificate() -> CertifiedKey<rcgen::KeyPair> {
+    certificate_for(&["localhost", "127.0.0.1"])
+}
+
+pub(super) fn certificate_for(names: &[&str]) -> CertifiedKey<rcgen::KeyPair> {
+    let names: Vec<_> = names.iter().map(ToString::to_string).collect();
+    rcgen::generate_simple_self_signed(names).unwrap()
 }
 
 impl Secure {
-    async fn start(certificate: &CertifiedKey<rcgen::KeyPair>, args: &[&str]) -> Self {
+    pub(super) async fn start(certificate: &CertifiedKey<rcgen::KeyPair>, args: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let cert = file(&folder, "cert.pem", &certificate.cert.pem());
         let key = file(&folder, "key.pem", &certificate.signing_key.serialize_pem());
@@ -42,7 +47,7 @@ impl Secure {
         Self { server, folder }
     }
 
-    async fn connect(
+    pub(super) async fn connect(
         &self,
         trusted: &CertificateDer<'static>,
         protocol: &[u8],
@@ -51,7 +56,7 @@ impl Secure {
     }
 
     /// Connects by way of another address.
-    async fn connect_by(
+    pub(super) async fn connect_by(
         &self,
         address: SocketAddr,
         trusted: &CertificateDer<'static>,
@@ -73,7 +78,7 @@ impl Secure {
 }
 
 /// Speaks HTTP/2 over this connection, which goes on until all that use it are dropped.
-async fn http2(io: impl AsyncRead + AsyncWrite + Unpin + 'static) -> SendRequest<Bytes> {
+pub(super) async fn http2(io: impl AsyncRead + AsyncWrite + Unpin + 'static) -> SendRequest<Bytes> {
     let (sender, connection) = within("HTTP/2", h2::client::handshake(io)).await.unwrap();
     actix_web::rt::spawn(async move {
         let _ = connection.await;
@@ -81,7 +86,7 @@ async fn http2(io: impl AsyncRead + AsyncWrite + Unpin + 'static) -> SendRequest
     sender
 }
 
-async fn ask(
+pub(super) async fn ask(
     sender: &SendRequest<Bytes>,
     address: SocketAddr,
     method: &str,
@@ -104,7 +109,7 @@ fn new_request(method: &str, uri: &str) -> http::Request<()> {
 }
 
 /// Reads until this has come.
-async fn until(stream: &mut RecvStream, text: &str) {
+pub(super) async fn until(stream: &mut RecvStream, text: &str) {
     let mut read = String::new();
     within(text, async {
         while !read.contains(text) {
@@ -116,7 +121,7 @@ async fn until(stream: &mut RecvStream, text: &str) {
     .await;
 }
 
-async fn clients(sender: &SendRequest<Bytes>, address: SocketAddr) -> u64 {
+pub(super) async fn clients(sender: &SendRequest<Bytes>, address: SocketAddr) -> u64 {
     let (status, mut body) = ask(sender, address, "GET", "/api/stats", None).await;
     assert_eq!(status, 200);
     let body = within("stats", body.data()).await.unwrap().unwrap();
@@ -180,64 +185,6 @@ async fn without_tls_http2_is_spoken_only_if_it_is_asked_for() {
         exchange(server.address, preface).await.map(|answer| answer.status()).ok(),
         Some(200)
     );
-}
-
-/// A cable to this server that holds everything back once it is told to, and closes nothing.
-async fn cable(server: SocketAddr) -> (SocketAddr, tokio::sync::watch::Sender<bool>) {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let (cut, mut is_cut) = tokio::sync::watch::channel(false);
-    actix_web::rt::spawn(async move {
-        let (mut near, _) = listener.accept().await.unwrap();
-        let socket = tokio::net::TcpSocket::new_v4().unwrap();
-        socket.set_recv_buffer_size(4096).unwrap();
-        let mut far = socket.connect(server).await.unwrap();
-        tokio::select! {
-            _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
-            _ = is_cut.wait_for(|cut| *cut) => {}
-        }
-        std::future::pending::<()>().await;
-        drop((near, far));
-    });
-    (address, cut)
-}
-
-#[actix_web::test]
-async fn a_follower_that_is_dead_without_a_word_is_found_out() {
-    let settings = ["--heartbeat", "1s", "--stall", "2s"];
-    let certificate = certificate();
-    let secure = Secure::start(&certificate, &settings).await;
-    let (through, cut) = cable(secure.server.address).await;
-    let trusted = certificate.cert.der();
-    let sender = http2(secure.connect_by(through, trusted, b"h2").await.unwrap()).await;
-    let other = http2(secure.connect(trusted, b"h2").await.unwrap()).await;
-    is_found_out(sender, other, secure.server.address, &cut).await;
-
-    let folder = tempfile::tempdir().unwrap();
-    let server = Process::serve(folder.path(), 0, &[&settings[..], &["--h2c"]].concat()).await;
-    let (through, cut) = cable(server.address).await;
-    let sender = http2(TcpStream::connect(through).await.unwrap()).await;
-    let other = http2(TcpStream::connect(server.address).await.unwrap()).await;
-    is_found_out(sender, other, server.address, &cut).await;
-}
-
-async fn is_found_out(
-    sender: SendRequest<Bytes>,
-    other: SendRequest<Bytes>,
-    address: SocketAddr,
-    cut: &tokio::sync::watch::Sender<bool>,
-) {
-    let (_, mut stream) = ask(&sender, address, "GET", FOLLOW, None).await;
-    until(&mut stream, "event: snapshot").await;
-    assert_eq!(clients(&other, address).await, 1);
-    cut.send(true).unwrap();
-    // What is written fills the buffers of the two kernels, and then nothing is taken any more.
-    eventually("that it is found out", async || {
-        let large = json!({ "type": "note", "data": "x".repeat(60_000) }).to_string();
-        let _ = ask(&other, address, "POST", "/api/debates/d1/events", Some(large)).await;
-        clients(&other, address).await == 0
-    })
-    .await;
 }
 
 #[actix_web::test]

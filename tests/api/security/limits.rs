@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Guarded, assert_refused};
+use super::{Guarded, answer_to, assert_refused};
 use crate::helpers::{Answer, Process, Wire, eventually, get, note, request};
 
 const EVENTS: &str = "/api/debates/d1/events";
@@ -168,7 +168,12 @@ async fn whoever_is_refused_too_often_has_to_wait() {
         ("198.51.100.5", "GET", EVENTS, &nothing),
     ] {
         let bearer = format!("Bearer {token}");
-        let headers = [("Authorization", bearer.as_str()), ("X-Forwarded-For", address)];
+        let headers = [
+            ("Authorization", bearer.as_str()),
+            ("X-Forwarded-For", address),
+            // An `EventSource` is told to come back: see below.
+            ("Accept", "application/json"),
+        ];
         let mut refused = None;
         for _ in 0..60 {
             let answer = server.send(method, path, &headers, "").await;
@@ -254,7 +259,7 @@ async fn what_is_nested_too_deeply_or_too_long_stores_nothing() {
     let head = format!(
         "POST {EVENTS} HTTP/1.1\r\nHost: x\r\nAuthorization: {bearer}\r\nContent-Type: application/json\r\nContent-Length: 10000000000\r\n\r\n"
     );
-    let answer = crate::helpers::exchange(server.server.address, head.as_bytes()).await.unwrap();
+    let answer = answer_to(server.server.address, head.as_bytes()).await;
     assert_refused(&answer, 413, "too_large", None, "10 GB");
     let history = server.get(EVENTS, &token).await.json();
     assert_eq!(history["events"].as_array().unwrap().len(), 1, "the one that was right");
@@ -270,7 +275,7 @@ async fn a_head_has_so_many_headers_and_no_more() {
         let head = format!(
             "GET /api/stats HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{rest}\r\n"
         );
-        let answer = crate::helpers::exchange(server.address, head.as_bytes()).await.unwrap();
+        let answer = answer_to(server.address, head.as_bytes()).await;
         assert_eq!(answer.status(), status, "{headers}: {}", answer.text());
     }
 }
@@ -280,7 +285,7 @@ async fn a_head_that_does_not_come_to_its_end_is_timed_out() {
     let folder = tempfile::tempdir().unwrap();
     let server = Process::serve(folder.path(), 0, &[]).await;
     let half = b"GET /api/stats HTTP/1.1\r\nHost: localhost\r\nX-Slow: ";
-    let answer = crate::helpers::exchange(server.address, half).await.unwrap();
+    let answer = answer_to(server.address, half).await;
     assert_eq!(answer.status(), 408, "{}", answer.text());
 }
 
@@ -323,8 +328,7 @@ async fn what_is_no_proper_request_is_refused_and_the_server_goes_on() {
         ),
         ("TLS", "\x16\x03\x01\x02\x00\x01\x00\x01\u{7f}\x03\x03", &[400]),
     ] {
-        let answer =
-            crate::helpers::exchange(server.server.address, request.as_bytes()).await.unwrap();
+        let answer = answer_to(server.server.address, request.as_bytes()).await;
         assert!(statuses.contains(&answer.status()), "{what}: {}", answer.status());
     }
     assert_eq!(server.get("/api/stats", &token).await.status(), 200);

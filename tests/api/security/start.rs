@@ -137,7 +137,7 @@ async fn a_name_that_cannot_be_read_is_none_of_this_machine() {
     let folder = tempfile::tempdir().unwrap();
     let server = Process::serve(folder.path(), 0, &[]).await;
     let request = b"GET /api/stats HTTP/1.1\r\nHost: ev\xefl.example\r\nConnection: close\r\n\r\n";
-    let answer = crate::helpers::exchange(server.address, request).await.unwrap();
+    let answer = super::answer_to(server.address, request).await;
     assert_eq!((answer.status(), answer.code().as_str()), (403, "foreign_host"));
 }
 
@@ -153,7 +153,7 @@ async fn a_server_without_keys_answers_to_the_names_of_this_machine_only() {
              Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
             body.len()
         );
-        crate::helpers::exchange(server.address, head.as_bytes()).await.unwrap()
+        super::answer_to(server.address, head.as_bytes()).await
     };
     for (host, is_own) in [
         (format!("127.0.0.1:{port}"), true),
@@ -191,7 +191,7 @@ async fn a_server_without_keys_answers_to_the_names_of_this_machine_only() {
         let server = Process::serve(folder.path(), 0, args).await;
         let headers =
             b"GET /api/stats HTTP/1.1\r\nHost: debates.example\r\nConnection: close\r\n\r\n";
-        let answer = crate::helpers::exchange(server.address, headers).await.unwrap();
+        let answer = super::answer_to(server.address, headers).await;
         assert_eq!(answer.status(), status, "{args:?}");
     }
 }

@@ -13,7 +13,7 @@ use tokio::time::Duration;
 
 use super::{Panic, Setup, read};
 use crate::{
-    Broadcast, Clock, DatabaseUrl, Hub, HubConfig, IdempotencyKey, NewEvent, PublishError,
+    Broadcast, Clock, DatabaseUrl, Hub, HubConfig, IdempotencyKey, NewEvent, Peer, PublishError,
     Published, Store,
     sse::Cursor,
     store::sabotage::{self, Held},
@@ -114,7 +114,9 @@ async fn two_hubs_on_one_store_give_no_id_twice_and_show_each_other_nothing_late
     let note = || NewEvent::new("note", &json!({})).unwrap();
     let mut bodies = Vec::new();
     for hub in &hubs {
-        bodies.push(hub.subscribe(&setup.stream, Cursor::Earliest, None).await.unwrap().unwrap());
+        bodies.push(
+            hub.subscribe(&setup.stream, Cursor::Earliest, Peer::default()).await.unwrap().unwrap(),
+        );
     }
     let publishes = (0..100).map(|n| hubs[n % 2].publish(&setup.stream, note()));
     let ids = join_all(publishes).await;
@@ -322,9 +324,9 @@ async fn a_shutdown_meets_whoever_comes_before_it_and_turns_away_whoever_comes_a
     let mut publish = Box::pin(setup.publish());
     assert!(publish.as_mut().now_or_never().is_none());
     // All three are in the registry's mailbox before it reads any.
-    let mut before = Box::pin(setup.hub.subscribe(&setup.stream, Cursor::Now, None));
+    let mut before = Box::pin(setup.hub.subscribe(&setup.stream, Cursor::Now, Peer::default()));
     let mut shutdown = Box::pin(setup.hub.shutdown(Duration::ZERO));
-    let mut after = Box::pin(setup.hub.subscribe(&setup.stream, Cursor::Now, None));
+    let mut after = Box::pin(setup.hub.subscribe(&setup.stream, Cursor::Now, Peer::default()));
     assert!(before.as_mut().now_or_never().is_none());
     assert!(shutdown.as_mut().now_or_never().is_none());
     assert!(after.as_mut().now_or_never().is_none());
