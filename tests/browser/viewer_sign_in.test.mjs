@@ -1,7 +1,6 @@
 /** The page on a server that has keys: it asks for a token when it must, and only then. */
 
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
@@ -9,7 +8,7 @@ import { after, before, test } from 'node:test';
 import { launchBrowser } from './support/browser.mjs';
 import { utterance } from './support/events.mjs';
 import { all, openPage, statusBecomes, words } from './support/page.mjs';
-import { BINARY, startServer, temporaryFolder } from './support/server.mjs';
+import { makeToken, startServer, temporaryFolder } from './support/server.mjs';
 import { until } from './support/until.mjs';
 
 const secret = path.join(temporaryFolder(), 'secret');
@@ -26,11 +25,7 @@ after(async () => {
   await server?.end();
 });
 
-function make(...grants) {
-  const made = spawnSync(BINARY, ['token', 'create', '--jwt-secret-file', secret, '--subject', 'Ada Lovelace', ...grants], { encoding: 'utf8' });
-  assert.equal(made.status, 0, made.stderr);
-  return made.stdout.trim();
-}
+const make = (...grants) => makeToken(secret, ...grants);
 
 async function publish(id, event) {
   const response = await fetch(server.url('debate', id, 'events'), {
@@ -115,7 +110,7 @@ test('what a token does not grant is told, and asks for no other token', async (
 });
 
 test('a cookie that the application has set is enough: nobody is asked, and a bad token can be let go of', async (t) => {
-  const page = await open(t, 'about:blank'.replace('about:blank', '/health/live'));
+  const page = await open(t, '/health/live');
   await page.context().addCookies([{ name: 'clearside_token', value: make('--subscribe', '*'), url: `${server.base}/api/`, httpOnly: true, sameSite: 'Lax' }]);
   const sent = [];
   page.on('request', (request) => { if (request.url().includes('/api/')) sent.push(request); });

@@ -14,7 +14,7 @@ import { launchBrowser } from './support/browser.mjs';
 import { layCable } from './support/cable.mjs';
 import { all, assertFits, DESKTOP, openPage, openWords, PHONE, statusBecomes, WIDE } from './support/page.mjs';
 import { assertLooksAsKept } from './support/pictures.mjs';
-import { startServer, temporaryFolder } from './support/server.mjs';
+import { makeToken, startServer, temporaryFolder } from './support/server.mjs';
 import { until } from './support/until.mjs';
 
 const SIZES = { 390: PHONE, 1280: DESKTOP, 1920: WIDE };
@@ -121,10 +121,12 @@ state('operator', { address: '/#/operator', base: listedBase, views: ALL_VIEWS, 
 // Signing in ------------------------------------------------------------------------------------
 
 let guarded;
+let token;
 const guard = once(async () => {
   const secret = path.join(temporaryFolder(), 'secret');
   writeFileSync(secret, 'a secret that is long enough to be one');
   guarded = await startServer({ args: ['--jwt-secret-file', secret] });
+  token = makeToken(secret, '--subscribe', '*', '--stats');
 });
 after(() => guarded?.end());
 const guardedBase = () => guarded.base;
@@ -133,6 +135,11 @@ state('sign-in-refused', { address: '/', base: guardedBase, tolerated: /401/, pr
   await page.getByLabel('Token').fill('eyJhbGciOiJIUzI1NiJ9.e30.c2lnbmF0dXJl');
   await page.getByRole('button', { name: 'Sign in' }).click();
   await page.locator('#objection bdi').waitFor();
+});
+state('signed-in', { address: '/#/operator', base: guardedBase, tolerated: /401/, prepare: guard }, async (page) => {
+  await page.getByLabel('Token').fill(token);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.getByText('Nothing has been published yet.').waitFor();
 });
 
 // A debate --------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 /** The built binary, run as an operator runs it: its own port, its own database, signals. */
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -26,6 +26,13 @@ export function temporaryFolder() {
   const folder = mkdtempSync(path.join(tmpdir(), 'clearside-browser-'));
   folders.push(folder);
   return folder;
+}
+
+/** A token of Ada Lovelace's, made by the command. */
+export function makeToken(secret, ...grants) {
+  const made = spawnSync(BINARY, ['token', 'create', '--jwt-secret-file', secret, '--subject', 'Ada Lovelace', ...grants], { encoding: 'utf8' });
+  assert.equal(made.status, 0, made.stderr);
+  return made.stdout.trim();
 }
 
 /**
