@@ -1,7 +1,16 @@
 //! The races of a store, each forced: commits that fail halfway, hubs that share it, clocks that are set.
 
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+};
+
+use diesel::{
+    Connection, QueryableByName, RunQueryDsl, connection::InstrumentationEvent, sql_types::Text,
+};
+
 use super::*;
-use crate::event::{Event, IdempotencyKey, KeyedDigest, NewEvent};
+use crate::event::{Event, EventId, IdempotencyKey, KeyedDigest, NewEvent};
 
 const DAY: i64 = KEY_LIFETIME.as_millis() as i64;
 const NOW: i64 = 1_700_000_000_000;
@@ -29,16 +38,7 @@ impl Setup {
         key: Option<&str>,
         now_ms: i64,
     ) -> Result<Outcome, StoreError> {
-        let events: Vec<_> = names.iter().map(|name| event(name)).collect();
-        let digest = |key: &str| KeyedDigest::new(key.parse::<IdempotencyKey>().unwrap(), &events);
-        let publish = AppendPublish { key: key.map(digest), events: events.clone() };
-        let append = Append {
-            stream: stream(),
-            publishes: vec![publish],
-            now_ms,
-            keys_expired_at_ms: now_ms - DAY,
-        };
-        Ok(self.store.append(append).await?.outcomes.remove(0))
+        Ok(self.store.append(append(names, key, now_ms)).await?.outcomes.remove(0))
     }
 
     async fn tail(&self) -> u64 {
@@ -48,6 +48,13 @@ impl Setup {
 
 fn stream() -> StreamKey {
     "debate/d1".parse().unwrap()
+}
+
+fn append(names: &[&str], key: Option<&str>, now_ms: i64) -> Append {
+    let events: Vec<_> = names.iter().map(|name| event(name)).collect();
+    let digest = |key: &str| KeyedDigest::new(key.parse::<IdempotencyKey>().unwrap(), &events);
+    let publish = AppendPublish { key: key.map(digest), events: events.clone() };
+    Append { stream: stream(), publishes: vec![publish], now_ms, keys_expired_at_ms: now_ms - DAY }
 }
 
 fn event(name: &str) -> Event {
@@ -133,4 +140,45 @@ async fn a_key_is_kept_for_a_day_and_not_for_longer() {
     assert_eq!(stored(setup.publish(&["note"], Some("k"), NOW + DAY).await), 2);
     let repeated = setup.publish(&["note"], Some("k"), NOW + DAY).await.unwrap();
     assert!(matches!(repeated, Outcome::Repeated(id) if id.seq == 2), "{repeated:?}");
+}
+
+#[test]
+fn each_query_is_a_look_up_in_an_index_and_none_scans_a_table() {
+    #[derive(Debug, QueryableByName)]
+    struct Step {
+        #[diesel(sql_type = Text)]
+        detail: String,
+    }
+
+    let setup = Setup::new();
+    let url = DatabaseUrl::file(setup.folder.path().join("test.db"));
+    let mut conn = connection::reopen(&url).unwrap();
+    let statements = Arc::new(Mutex::new(BTreeSet::new()));
+    let seen = Arc::clone(&statements);
+    conn.set_instrumentation(move |event: InstrumentationEvent<'_>| {
+        if let InstrumentationEvent::StartQuery { query, .. } = event {
+            seen.lock().unwrap().insert(query.to_string());
+        }
+    });
+    for _ in 0..2 {
+        append::append(&mut conn, &append(&["note"], Some("key"), NOW)).unwrap();
+    }
+    let tail = read::load(&mut conn, &stream()).unwrap().unwrap().tail;
+    let limits = PageLimits { events: 10, bytes: 1000 };
+    read::page(&mut conn, &stream(), EventId { seq: 0, ..tail }, limits).unwrap();
+    read::list(&mut conn, StreamKind::Debate, None, 10).unwrap();
+
+    let statements = std::mem::take(&mut *statements.lock().unwrap());
+    let plans: Vec<(&String, Vec<Step>)> = statements
+        .iter()
+        .filter(|text| ["SELECT", "UPDATE", "DELETE"].iter().any(|verb| text.starts_with(verb)))
+        .map(|text| {
+            let explain = diesel::sql_query(format!("EXPLAIN QUERY PLAN {text}"));
+            (text, explain.load(&mut conn).unwrap())
+        })
+        .collect();
+    assert!(plans.len() >= 6, "{plans:#?}");
+    for (text, plan) in &plans {
+        assert!(plan.iter().all(|step| step.detail.starts_with("SEARCH ")), "{text}: {plan:?}");
+    }
 }
