@@ -4,16 +4,20 @@
 //! which must be longer than a proxy keeps it, and how often an HTTP/2 peer is asked whether it is still there,
 //! which must be shorter than a heartbeat. So the services that it would put together are put together here.
 
+mod by_protocol;
+mod in_flight;
+
 use std::{
+    cell::RefCell,
     fmt, io,
     net::{SocketAddr, TcpListener},
-    task::{Context, Poll, ready},
+    rc::Rc,
     time::Duration,
 };
 
 use actix_http::{HttpService, Protocol, Request, error::DispatchError};
 use actix_server::{GracefulShutdownSignal, ServerBuilder};
-use actix_service::ServiceFactoryExt;
+use actix_service::{ServiceFactoryExt, apply_fn_factory};
 use actix_tls::accept::{
     TlsError, max_concurrent_tls_connect,
     rustls_0_23::{Acceptor, TlsStream},
@@ -23,13 +27,13 @@ use actix_web::{
     dev::{Response, Service, ServiceFactory, fn_service},
     rt::net::{ActixStream, TcpStream},
 };
-use futures_util::{
-    TryFutureExt,
-    future::{self, Either, LocalBoxFuture},
-};
 use rustls::ServerConfig;
 use socket2::SockRef;
 
+use self::{
+    by_protocol::ByProtocol,
+    in_flight::{InFlight, counted},
+};
 use crate::http::Connection;
 
 const NAME: &str = "clearside-sse";
@@ -173,7 +177,7 @@ impl Transport {
                 };
                 fn_service(accept).and_then(ByProtocol {
                     http1: http1(app(), liveness, &stopping),
-                    http2: http2(app(), liveness),
+                    http2: http2(app(), liveness, &stopping),
                 })
             }),
             Self::Tls(acceptor) => {
@@ -186,7 +190,7 @@ impl Transport {
                     });
                     let http = ByProtocol {
                         http1: http1(app(), liveness, &stopping),
-                        http2: http2(app(), liveness),
+                        http2: http2(app(), liveness, &stopping),
                     };
                     accept.and_then(http.map_err(TlsError::Service))
                 })
@@ -252,21 +256,43 @@ where
         .finish(app)
 }
 
-fn http2<T, A, B>(app: A, liveness: Liveness) -> impl Serves<Accepted<T>> + use<T, A, B>
+fn http2<T, A, B>(
+    app: A,
+    liveness: Liveness,
+    stopping: &GracefulShutdownSignal,
+) -> impl Serves<Accepted<T>> + use<T, A, B>
 where
     T: Socket,
     A: Application<B>,
     B: MessageBody + 'static,
 {
-    HttpService::build()
+    // The next connection's. Its data are made within the call that begins to serve it.
+    let next = Rc::new(RefCell::new(InFlight::default()));
+    let (in_flight, stopping) = (Rc::clone(&next), stopping.clone());
+    let service = HttpService::build()
         .keep_alive(liveness.ping_interval())
         .client_request_timeout(HEAD_TIMEOUT)
         .on_connect_ext(move |io: &T, extensions| {
             prepare(io.tcp(), liveness);
             // Its streams are tasks of their own, which would not hear of its end before they next write.
             extensions.insert(Connection::default());
+            extensions.insert(in_flight.borrow().clone());
         })
-        .finish(app)
+        .finish(counted(app));
+    apply_fn_factory(service, move |accepted: Accepted<T>, service: &_| {
+        let connection = service.call(accepted);
+        let (in_flight, stopping) = (next.take(), stopping.clone());
+        let stop = async move {
+            stopping.notified().await;
+            in_flight.settled(DISCONNECT_TIMEOUT).await;
+        };
+        async move {
+            tokio::select! {
+                end = connection => end,
+                () = stop => Ok(()),
+            }
+        }
+    })
 }
 
 fn prepare(tcp: &TcpStream, liveness: Liveness) {
@@ -275,51 +301,5 @@ fn prepare(tcp: &TcpStream, liveness: Liveness) {
         .and_then(|()| SockRef::from(tcp).set_tcp_user_timeout(Some(liveness.stall)));
     if let Err(error) = set {
         log::debug!(error:% = error; "a connection cannot be prepared");
-    }
-}
-
-/// Two services, for the two kinds of HTTP.
-struct ByProtocol<One, Two> {
-    http1: One,
-    http2: Two,
-}
-
-impl<T, One, Two> ServiceFactory<Accepted<T>> for ByProtocol<One, Two>
-where
-    One: Serves<Accepted<T>>,
-    Two: Serves<Accepted<T>>,
-{
-    type Response = ();
-    type Error = DispatchError;
-    type Config = ();
-    type Service = ByProtocol<One::Service, Two::Service>;
-    type InitError = ();
-    type Future = LocalBoxFuture<'static, Result<Self::Service, ()>>;
-
-    fn new_service(&self, (): ()) -> Self::Future {
-        let both = future::try_join(self.http1.new_service(()), self.http2.new_service(()));
-        Box::pin(both.map_ok(|(http1, http2)| ByProtocol { http1, http2 }))
-    }
-}
-
-impl<T, One, Two> Service<Accepted<T>> for ByProtocol<One, Two>
-where
-    One: Service<Accepted<T>>,
-    Two: Service<Accepted<T>, Response = One::Response, Error = One::Error>,
-{
-    type Response = One::Response;
-    type Error = One::Error;
-    type Future = Either<One::Future, Two::Future>;
-
-    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        ready!(self.http1.poll_ready(cx))?;
-        self.http2.poll_ready(cx)
-    }
-
-    fn call(&self, accepted: Accepted<T>) -> Self::Future {
-        match accepted.1 {
-            Protocol::Http2 => Either::Right(self.http2.call(accepted)),
-            _ => Either::Left(self.http1.call(accepted)),
-        }
     }
 }

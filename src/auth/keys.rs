@@ -254,7 +254,8 @@ impl Authority for Keys {
         let lifetime = self.ticket_lifetime.min(left);
         let subscribe = vec![StreamPattern::only(stream)];
         let mut token = NewToken::new(Grants { subscribe, ..Grants::default() }, lifetime);
-        token.subject = access.subject().map(|subject| subject.to_string());
+        // Whoever has no name is no other with each ticket.
+        token.subject = access.counted_by().map(|name| name.to_string());
         token.audience = Some(TICKET_AUDIENCE.to_owned());
         let text = token.sign_exactly(&self.ticket_secret, &self.clock).ok()?;
         Some(Ticket { text, lifetime })

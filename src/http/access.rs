@@ -101,7 +101,7 @@ impl<P: Purpose> FromRequest for May<P> {
         let may = |Target(stream): Target| {
             let access = access(request, P::TAKES_TICKETS)?;
             if !access.allows(P::ACTION, &stream) {
-                return Err(refusal(request, ApiError::forbidden()));
+                return Err(forbidden(request));
             }
             Ok(Self { stream, access, purpose: PhantomData })
         };
@@ -132,6 +132,11 @@ fn access(request: &HttpRequest, takes_tickets: bool) -> Result<Access, ApiError
         rates.refusals.check_address(client_address(request, &state.trusted_proxies))?;
     }
     authenticate(request, state, guard, takes_tickets).map_err(|error| refusal(request, error))
+}
+
+/// Says that the token does not grant this, and counts it.
+pub(super) fn forbidden(request: &HttpRequest) -> ApiError {
+    refusal(request, ApiError::forbidden())
 }
 
 /// Counts one more that is refused: whoever tries token after token has to wait.

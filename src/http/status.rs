@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ApiState,
-    access::{Caller, May, Read},
+    access::{Caller, May, Read, forbidden},
     error::ApiError,
     query::{limit, query},
     target::Mounted,
@@ -80,7 +80,7 @@ pub(super) async fn list(
     let query = query::<ListQuery>(&request)?;
     let limit = limit(query.limit, LIMIT_DEFAULT, LIMIT_MAX)?;
     if !access.allows_some(Action::Subscribe, kind) {
-        return Err(ApiError::forbidden());
+        return Err(forbidden(&request));
     }
     let before = match query.before {
         Some(id) => Some(row_of(kind, &id, &access, &state.hub).await?),
@@ -162,10 +162,11 @@ pub(super) async fn show(
 
 pub(super) async fn stats(
     Caller(access): Caller,
+    request: HttpRequest,
     state: Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
     if !access.allows_stats() {
-        return Err(ApiError::forbidden());
+        return Err(forbidden(&request));
     }
     Ok(HttpResponse::Ok().json(state.hub.stats().await))
 }

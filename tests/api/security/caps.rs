@@ -73,6 +73,20 @@ async fn a_name_has_so_many_connections_whatever_its_tokens_and_addresses_are() 
 }
 
 #[actix_web::test]
+async fn tickets_are_counted_with_the_token_that_they_come_from() {
+    let server = Guarded::start(&["--max-clients-per-subject", "1"]).await;
+    for subject in [Some("viewer-1"), None] {
+        let token = server.token_of(subject, 1);
+        let mut first = server.follow(FOLLOW, &token).await;
+        first.until("snapshot").await;
+        let ticket = server.ticket("/api/debates/d1", &token).await;
+        let path = format!("{FOLLOW}?ticket={ticket}");
+        let mut second = Wire::follow(server.server.address, &path, &[]).await;
+        assert_eq!(second.next().await.name, "busy", "{subject:?}");
+    }
+}
+
+#[actix_web::test]
 async fn an_address_of_our_own_network_is_not_counted_unless_that_is_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     for counts_own_network in [false, true] {

@@ -187,6 +187,48 @@ async fn without_tls_http2_is_spoken_only_if_it_is_asked_for() {
     );
 }
 
+/// A browser keeps its connection for as long as a page is open.
+#[actix_web::test]
+async fn a_connection_that_is_merely_open_does_not_hold_up_a_stop_and_what_is_asked_is_answered() {
+    let certificate = certificate();
+    let secure = Secure::start(&certificate, &["--drain", "1h"]).await;
+    let trusted = certificate.cert.der();
+    let idle = http2(secure.connect(trusted, b"h2").await.unwrap()).await;
+    let publisher = http2(secure.connect(trusted, b"h2").await.unwrap()).await;
+    stop_meanwhile(secure.server, idle, publisher).await;
+
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::serve(folder.path(), 0, &["--drain", "1h", "--h2c"]).await;
+    let idle = http2(TcpStream::connect(server.address).await.unwrap()).await;
+    let publisher = http2(TcpStream::connect(server.address).await.unwrap()).await;
+    stop_meanwhile(server, idle, publisher).await;
+}
+
+async fn stop_meanwhile(
+    mut server: Process,
+    idle: SendRequest<Bytes>,
+    publisher: SendRequest<Bytes>,
+) {
+    let address = server.address;
+    let events = format!("https://localhost:{}/api/debates/d1/events", address.port());
+    let body = note(1).to_string();
+    let (first_half, second_half) = body.split_at(body.len() / 2);
+    let mut ready = within("room for a stream", publisher.clone().ready()).await.unwrap();
+    let (answer, mut stream) = ready.send_request(new_request("POST", &events), false).unwrap();
+    stream.send_data(first_half.to_owned().into(), false).unwrap();
+    // Asked after the publish, on the same connection: so that has come, too.
+    for connection in [&publisher, &idle] {
+        assert_eq!(ask(connection, address, "GET", "/health/live", None).await.0, 200);
+    }
+    server.signal("TERM");
+    eventually("the stop", async || server.stderr().contains("shutting down")).await;
+    stream.send_data(second_half.to_owned().into(), true).unwrap();
+    assert_eq!(within("the publisher's answer", answer).await.unwrap().status().as_u16(), 201);
+    let status = server.exit().await;
+    assert_eq!(status.code(), Some(0), "{}", server.stderr());
+    drop((idle, publisher));
+}
+
 #[actix_web::test]
 async fn http1_works_over_tls_and_the_limits_hold_there_too() {
     let certificate = certificate();

@@ -166,6 +166,8 @@ async fn whoever_is_refused_too_often_has_to_wait() {
         ("198.51.100.3", "GET", FOLLOW, "x"),
         ("198.51.100.4", "GET", "/api/stats", "x"),
         ("198.51.100.5", "GET", EVENTS, &nothing),
+        ("198.51.100.6", "GET", "/api/stats", &nothing),
+        ("198.51.100.7", "GET", "/api/debates", &nothing),
     ] {
         let bearer = format!("Bearer {token}");
         let headers = [
