@@ -1,6 +1,7 @@
 //! The page on which a person watches, embedded in the binary.
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     io::{self, Write},
     sync::{LazyLock, Mutex, PoisonError},
@@ -56,8 +57,16 @@ fn file(name: &str, request: &HttpRequest) -> Result<HttpResponse, ApiError> {
         .content_type(file.metadata.mimetype());
     Ok(match compressed {
         Some(bytes) => answer.insert_header(ContentEncoding::Gzip).body(bytes),
-        None => answer.body(file.data.into_owned()),
+        None => answer.body(shared(file.data)),
     })
+}
+
+/// What is embedded is sent as it is; only a debug build, which reads files that change, has a copy for each answer.
+fn shared(data: Cow<'static, [u8]>) -> Bytes {
+    match data {
+        Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+        Cow::Owned(bytes) => Bytes::from(bytes),
+    }
 }
 
 fn takes_gzip(request: &HttpRequest) -> bool {
