@@ -77,6 +77,8 @@ pub struct KindStats {
     pub count: usize,
     /// Connections to them.
     pub clients: usize,
+    /// Connections that have not come to the live edge, or could not keep up with it, and read history.
+    pub behind: usize,
     /// Streams in memory, followed or not.
     pub active: usize,
 }

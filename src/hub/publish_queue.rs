@@ -5,6 +5,8 @@
 
 use std::collections::VecDeque;
 
+use tokio::time::Instant;
+
 use super::{
     broadcast::{PublishError, Published},
     budget::{Budget, Reserved},
@@ -28,6 +30,7 @@ const EVENT_BYTES: usize = 128;
 pub(crate) struct Publish<A> {
     pub(crate) events: Vec<Event>,
     pub(crate) key: Option<KeyedDigest>,
+    pub(crate) accepted_at: Instant,
     pub(crate) answer: A,
 }
 
@@ -156,7 +159,12 @@ mod tests {
             let data = serde_json::json!({"speaker": "s", "token": "t"});
             Event::accept(StreamKind::Debate, &NewEvent::new(*name, &data).unwrap()).unwrap()
         };
-        Publish { events: names.iter().map(event).collect(), key: None, answer }
+        Publish {
+            events: names.iter().map(event).collect(),
+            key: None,
+            accepted_at: Instant::now(),
+            answer,
+        }
     }
 
     fn next(queue: &mut PublishQueue<u32>) -> Option<Vec<u32>> {

@@ -24,6 +24,7 @@ use super::{
         Peer, Retire, SendToClient, SendToClientError, Shutdown, Stats, StreamIdle,
     },
     stream_actor::StreamActor,
+    subscriber::Backlog,
     totals::Totals,
 };
 use crate::{
@@ -57,8 +58,15 @@ pub(super) struct Entry {
     address: Addr<StreamActor>,
     /// Messages passed on to this address.
     routed: u64,
-    /// Who is connected, and what each is counted by.
-    clients: HashMap<Uuid, Peer>,
+    clients: HashMap<Uuid, Client>,
+}
+
+/// One that is connected.
+struct Client {
+    /// What it is counted by.
+    peer: Peer,
+    /// Looked at when somebody asks who is behind.
+    backlog: Arc<Backlog>,
 }
 
 impl std::fmt::Debug for Registry {
@@ -117,11 +125,12 @@ impl Registry {
 
     /// The stream's entry, with an actor that is alive: one that has panicked is replaced.
     pub(super) fn entry(&mut self, key: &StreamKey, ctx: &Context<Self>) -> &mut Entry {
-        let Self { config, clock, store, pending, streams, .. } = self;
+        let Self { config, clock, store, pending, streams, totals, .. } = self;
         let start = || {
             let (config, clock, store) = (Arc::clone(config), clock.clone(), store.clone());
             let idle = ctx.address().recipient();
-            StreamActor::new(key.clone(), config, clock, store, idle, pending).start()
+            let totals = Arc::clone(totals.of_streams());
+            StreamActor::new(key.clone(), config, clock, store, idle, totals, pending).start()
         };
         let entry = streams.entry(key.clone()).or_insert_with(|| Entry {
             address: start(),
@@ -204,8 +213,9 @@ impl Handler<Connect> for Registry {
         if let Some(subject) = &peer.subject {
             *self.subjects.entry(Arc::clone(subject)).or_default() += 1;
         }
+        let client = Client { peer, backlog: Arc::clone(connect.handle.backlog()) };
         let entry = self.entry(&connect.stream.clone(), ctx);
-        entry.clients.insert(connect.subscriber, peer);
+        entry.clients.insert(connect.subscriber, client);
         let admission = entry.ask(connect);
         Box::pin(async move { admission.await.unwrap_or(Err(ConnectError::Unavailable)) })
     }
@@ -218,7 +228,8 @@ impl Handler<Disconnect> for Registry {
         let Some(entry) = self.streams.get_mut(&gone.stream) else {
             return;
         };
-        if let Some(Peer { address, subject }) = entry.clients.remove(&gone.subscriber) {
+        if let Some(Client { peer, .. }) = entry.clients.remove(&gone.subscriber) {
+            let Peer { address, subject } = peer;
             self.clients -= 1;
             self.totals.disconnected(gone.reason);
             if let Some(address) = address {
@@ -244,13 +255,8 @@ impl Handler<Broadcast> for Registry {
         if let Some(limit) = self.exceeded_limit(&broadcast) {
             return Box::pin(async move { Err(PublishError::TooLarge { limit }) });
         }
-        let totals = self.totals.published();
         let published = self.entry(&broadcast.stream.clone(), ctx).ask(broadcast);
-        Box::pin(async move {
-            let published = published.await.unwrap_or(Err(PublishError::Unavailable))?;
-            totals.add(&published);
-            Ok(published)
-        })
+        Box::pin(async move { published.await.unwrap_or(Err(PublishError::Unavailable)) })
     }
 }
 
@@ -297,6 +303,8 @@ impl Handler<Stats> for Registry {
             };
             kind.count += usize::from(!entry.clients.is_empty());
             kind.clients += entry.clients.len();
+            let is_behind = |client: &&Client| client.backlog.is_behind();
+            kind.behind += entry.clients.values().filter(is_behind).count();
             kind.active += 1;
         }
         MessageResult(stats)

@@ -25,6 +25,7 @@ use super::{
     publish_queue::{Publish, PublishQueue},
     stream_state::{Next, StreamState},
     subscriber::{SubscriberHandle, Undelivered},
+    totals::StreamTotals,
 };
 use crate::{
     clock::Clock,
@@ -54,6 +55,7 @@ pub(crate) struct StreamActor {
     clock: Clock,
     store: Store,
     idle: Recipient<StreamIdle>,
+    totals: Arc<StreamTotals>,
     state: StreamState<SubscriberHandle>,
     queue: PublishQueue<Answer>,
     /// The pages that are being read, by the sequence number before them.
@@ -72,6 +74,7 @@ impl StreamActor {
         clock: Clock,
         store: Store,
         idle: Recipient<StreamIdle>,
+        totals: Arc<StreamTotals>,
         pending: &Budget,
     ) -> Self {
         let history = History::new(config.history_events, config.history_bytes);
@@ -84,6 +87,7 @@ impl StreamActor {
             clock,
             store,
             idle,
+            totals,
             queue,
             reads: HashMap::new(),
             is_flush_due: false,
@@ -153,7 +157,8 @@ impl StreamActor {
         read.clone()
     }
 
-    fn hand_over(&self, subscriber: Uuid, chunk: Chunk) -> Chunk {
+    fn hand_over(&mut self, subscriber: Uuid, chunk: Chunk) -> Chunk {
+        self.totals.told_gaps(self.state.take_gaps());
         if chunk.then == Then::Live {
             self.state.handle(subscriber).inspect(|handle| handle.catch_up());
         }
@@ -195,6 +200,7 @@ impl Handler<Connect> for StreamActor {
         let Some(head) = self.state.join(subscriber, handle, cursor, retry, now_ms) else {
             return Ok(None);
         };
+        self.totals.told_gaps(self.state.take_gaps());
         let clients = self.state.subscriber_count();
         log::info!(
             stream:% = self.key, subscriber:% = subscriber, address:serde = peer.address, clients;
@@ -202,7 +208,7 @@ impl Handler<Connect> for StreamActor {
         );
         // What the ring can answer goes out with the head; a page is only read for a client that reads.
         let chunk = match self.state.next(subscriber) {
-            Some(Next::Chunk(chunk)) => chunk.after_head(head),
+            Some(Next::Chunk(chunk)) => self.hand_over(subscriber, chunk).after_head(head),
             Some(Next::Read(_)) | None => Chunk { bytes: head.into(), then: Then::More },
         };
         Ok(Some(chunk))
@@ -254,7 +260,8 @@ impl Handler<Broadcast> for StreamActor {
         let now_ms = self.clock.now_ms();
         let wire = |event: Event| event.into_wire(stream.kind(), now_ms);
         let events = events.into_iter().map(wire).collect();
-        if let Err(refused) = self.queue.push(Publish { events, key, answer }) {
+        let accepted_at = self.last_activity;
+        if let Err(refused) = self.queue.push(Publish { events, key, accepted_at, answer }) {
             let _ = refused.answer.send(Err(PublishError::Overloaded));
         }
         self.flush_soon(ctx);

@@ -33,6 +33,8 @@ pub(crate) struct StreamState<H> {
     snapshot: Snapshot,
     open: OpenText,
     history: History,
+    /// Gaps that were told since [`take_gaps`](Self::take_gaps).
+    gaps: u64,
     /// In the order in which they came, which is that of their connections in memory, ours and the kernel's: thousands
     /// of them are walked through for each delivery, and a random order misses every cache.
     subscribers: IndexMap<Uuid, Subscriber<H>>,
@@ -68,6 +70,7 @@ impl<H> StreamState<H> {
             snapshot: Snapshot::default(),
             open: OpenText::default(),
             history,
+            gaps: 0,
             subscribers: IndexMap::new(),
         }
     }
@@ -114,6 +117,11 @@ impl<H> StreamState<H> {
         SnapshotView { snapshot, open, subscribers: self.subscribers.len() }
     }
 
+    /// How many gaps were told since this was last asked.
+    pub(crate) fn take_gaps(&mut self) -> u64 {
+        std::mem::take(&mut self.gaps)
+    }
+
     /// Takes a subscriber in and words its greeting; `None` if it has seen the end already.
     ///
     /// It is behind until a chunk says otherwise.
@@ -133,6 +141,7 @@ impl<H> StreamState<H> {
         let (name, data) = self.vocabulary().greeting(self.key.id(), subscriber, now_ms);
         frames.event(name, None, &data);
         if let Some(gap) = gap {
+            self.gaps += 1;
             frames.event("gap", self.id(after), &json(&gap));
         }
         self.subscribers.insert(subscriber, Subscriber { handle, place: Place::Behind(after) });
@@ -293,7 +302,7 @@ impl<H> StreamState<H> {
     }
 
     /// Says that what comes before and with `up_to` is missing, if anything is.
-    fn write_gap(&self, chunk: &mut Frames, reached: &mut u64, up_to: u64) {
+    fn write_gap(&mut self, chunk: &mut Frames, reached: &mut u64, up_to: u64) {
         let missed = up_to.saturating_sub(*reached);
         if missed > 0 {
             let gap = replay::Gap {
@@ -302,6 +311,7 @@ impl<H> StreamState<H> {
                 missed: Some(missed),
             };
             *reached = up_to;
+            self.gaps += 1;
             chunk.event("gap", self.id(up_to), &json(&gap));
         }
     }

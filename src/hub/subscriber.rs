@@ -69,9 +69,10 @@ pub(crate) struct SubscriberHandle {
 }
 
 /// What both ends of a subscriber's mailbox know of it.
-#[derive(Debug, Default)]
-struct Backlog {
-    /// Deliveries pass the subscriber by: what is transient in its mailbox is not worth sending.
+#[derive(Debug)]
+pub(crate) struct Backlog {
+    /// Deliveries pass the subscriber by, as they do before its first chunk: what is transient in its
+    /// mailbox is not worth sending.
     is_behind: AtomicBool,
     /// Bytes of the deliveries in the mailbox.
     bytes: AtomicUsize,
@@ -86,7 +87,17 @@ pub(crate) enum Undelivered {
     Gone,
 }
 
+impl Backlog {
+    pub(crate) fn is_behind(&self) -> bool {
+        self.is_behind.load(Ordering::Acquire)
+    }
+}
+
 impl SubscriberHandle {
+    pub(crate) const fn backlog(&self) -> &Arc<Backlog> {
+        &self.backlog
+    }
+
     pub(crate) fn is_connected(&self) -> bool {
         self.address.connected()
     }
@@ -213,7 +224,7 @@ impl Handler<Deliver> for SubscriberActor {
 
     fn handle(&mut self, Deliver(delivery): Deliver, ctx: &mut Self::Context) {
         self.backlog.bytes.fetch_sub(delivery.bytes.len(), Ordering::Relaxed);
-        if delivery.is_durable || !self.backlog.is_behind.load(Ordering::Acquire) {
+        if delivery.is_durable || !self.backlog.is_behind() {
             ctx.write(delivery.bytes.clone());
         }
         if delivery.is_final {
@@ -260,7 +271,7 @@ impl SubscriberBody {
     ) -> (Self, SubscriberHandle) {
         let mut mailbox = Mailbox::default();
         mailbox.set_capacity(hub.config.mailbox_capacity);
-        let backlog = Arc::new(Backlog::default());
+        let backlog = Arc::new(Backlog { is_behind: true.into(), bytes: 0.into() });
         let handle = SubscriberHandle {
             address: mailbox.address(),
             backlog: Arc::clone(&backlog),

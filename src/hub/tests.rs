@@ -290,6 +290,12 @@ async fn a_backlog_is_bounded_in_bytes_and_whoever_exceeds_it_misses_nothing() {
         hub.publish(&stream, NewEvent::new("last", &1).unwrap()).await.unwrap();
         let mut expected: Vec<_> = (1..=deliveries).map(|seq| (seq, "note")).collect();
         expected.push((deliveries + 1, "last"));
+        let lag = async || {
+            let stats = hub.stats().await;
+            (stats.debates.behind, stats.totals.fell_behind)
+        };
+        let fell_behind = u64::from(falls_behind);
+        assert_eq!(lag().await, (usize::from(falls_behind), fell_behind), "{deliveries}");
         // Whoever has fallen behind gets the last of the history and the snapshot in one chunk.
         let end = if falls_behind { "event: snapshot\n" } else { "event: last\n" };
         let mut text = read_until_text(&mut body, end).await;
@@ -302,7 +308,28 @@ async fn a_backlog_is_bounded_in_bytes_and_whoever_exceeds_it_misses_nothing() {
         text += &read_until_text(&mut body, "event: token\n").await;
         assert_eq!(events(&text), expected, "{deliveries} deliveries");
         assert_eq!(text.matches("event: snapshot\n").count(), usize::from(falls_behind));
+        assert_eq!(lag().await, (0, fell_behind), "{deliveries}");
     }
+}
+
+#[actix_web::test]
+async fn whoever_reads_history_is_behind_until_it_has_read_all_of_it() {
+    let (hub, _folder) = hub(HubConfig { history_bytes: 0, ..HubConfig::default() });
+    publish_megabyte(&hub).await;
+    let mut live = follow(&hub, "debate/d1").await;
+    read_until_text(&mut live, "event: snapshot\n").await;
+    let body = hub.subscribe(&key("debate/d1"), Cursor::Earliest, Peer::default()).await;
+    let mut body = body.unwrap().unwrap();
+    for text in ["event: connected\n", "event: note\n"] {
+        read_until_text(&mut body, text).await;
+        let stats = hub.stats().await;
+        assert_eq!((stats.debates.clients, stats.debates.behind), (2, 1), "{text}");
+        assert_eq!(stats.conversations.behind, 0);
+    }
+    read_until_text(&mut body, "event: snapshot\n").await;
+    let stats = hub.stats().await;
+    assert_eq!((stats.debates.clients, stats.debates.behind), (2, 0));
+    assert_eq!(stats.totals.fell_behind, 0, "it has missed no delivery");
 }
 
 #[actix_web::test]

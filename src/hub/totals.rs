@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use serde::Serialize;
@@ -32,20 +33,31 @@ pub struct HubTotals {
     pub transient_events: u64,
     /// How often a connection that was behind the live edge asked for more of the history.
     pub catch_ups: u64,
+    /// How often a connection could not take a delivery, and was sent to the history.
+    pub fell_behind: u64,
+    /// Gaps that connections were told of.
+    pub gaps: u64,
+    /// Publishes with durable events, repeats left out, by how long they took until they were stored and on
+    /// their way to everyone: under so many milliseconds, a power of two.
+    pub publish_ms: BTreeMap<u64, u64>,
 }
 
 /// The counters, as the registry keeps them.
 #[derive(Debug, Default)]
 pub(super) struct Totals {
     counted: HubTotals,
-    published: Arc<PublishedTotals>,
+    streams: Arc<StreamTotals>,
 }
 
-/// What is only known when the stream's actor has answered.
+/// What only the streams' actors know, counted by all of them.
 #[derive(Debug, Default)]
-pub(super) struct PublishedTotals {
+pub(crate) struct StreamTotals {
     durable: AtomicU64,
     transient: AtomicU64,
+    fell_behind: AtomicU64,
+    gaps: AtomicU64,
+    /// Under 1 ms, 2 ms, 4 ms, and so on: the last is longer than anyone waits.
+    publish_ms: [AtomicU64; 32],
 }
 
 impl Totals {
@@ -65,21 +77,27 @@ impl Totals {
         self.counted.catch_ups += 1;
     }
 
-    pub(super) fn published(&self) -> Arc<PublishedTotals> {
-        Arc::clone(&self.published)
+    pub(super) fn of_streams(&self) -> &Arc<StreamTotals> {
+        &self.streams
     }
 
     pub(super) fn read(&self) -> HubTotals {
+        let streams = &self.streams;
+        let times = streams.publish_ms.iter().map(|count| count.load(Ordering::Relaxed));
+        let publish_ms = (0..).map(|power| 1_u64 << power).zip(times);
         HubTotals {
-            events: self.published.durable.load(Ordering::Relaxed),
-            transient_events: self.published.transient.load(Ordering::Relaxed),
+            events: streams.durable.load(Ordering::Relaxed),
+            transient_events: streams.transient.load(Ordering::Relaxed),
+            fell_behind: streams.fell_behind.load(Ordering::Relaxed),
+            gaps: streams.gaps.load(Ordering::Relaxed),
+            publish_ms: publish_ms.filter(|(_, count)| *count > 0).collect(),
             ..self.counted.clone()
         }
     }
 }
 
-impl PublishedTotals {
-    pub(super) fn add(&self, published: &Published) {
+impl StreamTotals {
+    pub(super) fn published(&self, published: &Published, took: Duration) {
         if published.is_repeat {
             return;
         }
@@ -87,5 +105,49 @@ impl PublishedTotals {
         let transient = published.ids.len() - durable;
         self.durable.fetch_add(durable as u64, Ordering::Relaxed);
         self.transient.fetch_add(transient as u64, Ordering::Relaxed);
+        // Tokens alone are stored nowhere, and would hide how long storing takes.
+        if durable > 0 {
+            let power = took.as_millis().checked_ilog2().map_or(0, |log| log as usize + 1);
+            let last = self.publish_ms.len() - 1;
+            if let Some(count) = self.publish_ms.get(power.min(last)) {
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    pub(super) fn fell_behind(&self) {
+        self.fell_behind.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn told_gaps(&self, gaps: u64) {
+        self.gaps.fetch_add(gaps, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::EventId;
+
+    #[test]
+    fn a_publish_is_counted_under_the_power_of_two_that_it_stayed_under() {
+        let id: EventId = "k3v9x2a7-1".parse().unwrap();
+        for (ids, is_repeat, took_ms, expected) in [
+            (vec![Some(id)], false, 0, Some(1)),
+            (vec![Some(id)], false, 1, Some(2)),
+            (vec![Some(id), None], false, 3, Some(4)),
+            (vec![Some(id)], false, 4, Some(8)),
+            (vec![Some(id)], false, 1023, Some(1024)),
+            (vec![Some(id)], false, u64::MAX, Some(1 << 31)),
+            (vec![None], false, 3, None),
+            (vec![Some(id)], true, 3, None),
+        ] {
+            let totals = Totals::default();
+            let published = Published { ids, is_repeat };
+            totals.of_streams().published(&published, Duration::from_millis(took_ms));
+            let counted = totals.read().publish_ms;
+            let expected: BTreeMap<_, _> = expected.into_iter().map(|under| (under, 1)).collect();
+            assert_eq!(counted, expected, "{published:?} took {took_ms} ms");
+        }
     }
 }

@@ -168,7 +168,7 @@ async fn stats_count_streams_and_clients_and_return_to_zero() {
 #[actix_web::test]
 async fn totals_tell_what_was_published_and_why_connections_ended() {
     let server = TestServer::start().await;
-    let gone = server.follow_live("/api/debates/d1/stream").await;
+    let gone = server.follow_live("/api/debates/d1/stream?lastEventId=nonsense").await;
     drop(gone);
     server.until_clients(0).await;
     let _ended = server.follow_live("/api/debates/d1/stream").await;
@@ -181,11 +181,21 @@ async fn totals_tell_what_was_published_and_why_connections_ended() {
     assert_eq!(answer.status(), 201);
     server.until_clients(0).await;
 
-    let totals = &server.get("/api/stats").await.json()["totals"];
+    let stats = server.get("/api/stats").await.json();
+    assert_eq!(
+        (&stats["debates"]["behind"], &stats["conversations"]["behind"]),
+        (&json!(0), &json!(0))
+    );
+    let totals = &stats["totals"];
     assert_eq!(totals["connections"], 2);
     assert_eq!(totals["disconnects"], json!({ "closed_by_client": 1, "completed": 1 }));
     assert_eq!(totals["refusals"], json!({}));
     assert_eq!((&totals["events"], &totals["transientEvents"]), (&json!(2), &json!(1)));
+    assert_eq!((&totals["gaps"], &totals["fellBehind"]), (&json!(1), &json!(0)));
+    let times = totals["publishMs"].as_object().unwrap();
+    let (under, count) = times.iter().next().unwrap();
+    assert!(under.parse::<u64>().unwrap().is_power_of_two(), "{times:?}");
+    assert_eq!((times.len(), count), (1, &json!(1)), "one publish: {times:?}");
 }
 
 #[actix_web::test]

@@ -283,6 +283,9 @@ test('the operator sees followers come and go, what is published, and why connec
 
   const follower = await open(t, '/?debate=watched', { base: own.base });
   await statusBecomes(follower, 'Live');
+  assert.deepEqual([await figure('Behind now'), await figure('Slowest publish')], ['0', '–']);
+  await own.publish('debate', 'watched', utterance(2));
+  await until('what a publish took is told', async () => /^<\s\d+\sm?s$/.test(await figure('Slowest publish')));
   await until('the follower is counted', async () => await figure('Followers') === '1' && (await row.locator('.number').first().textContent()) === '1');
   await follower.context().close();
   await until('it is told why it ended', async () => /Closed by the client, or it was gone1/.test((await all(page, '.reasons')).join()));

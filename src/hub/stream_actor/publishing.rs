@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture, fut};
+use tokio::time::Instant;
 
 use super::{Answer, StreamActor};
 use crate::{
@@ -88,7 +89,11 @@ impl StreamActor {
         if !new.is_empty() {
             self.deliver(delivery);
         }
+        let now = Instant::now();
         for (outcome, publish) in settled {
+            if let Ok(published) = &outcome {
+                self.totals.published(published, now.duration_since(publish.accepted_at));
+            }
             // Whoever asked may have gone; what was published stays.
             let _ = publish.answer.send(outcome);
         }
@@ -127,6 +132,7 @@ impl StreamActor {
         for subscriber in full {
             if let Some(handle) = self.state.fall_behind(subscriber, delivery.0.after) {
                 handle.fall_behind();
+                self.totals.fell_behind();
                 log::warn!(stream:% = self.key, subscriber:% = subscriber; "a subscriber fell behind");
             }
         }

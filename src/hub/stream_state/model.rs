@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use proptest::prelude::*;
+use tokio::time::Instant;
 
 use super::*;
 use crate::{
@@ -204,7 +205,8 @@ impl World {
 
     fn push(&mut self, events: Vec<Event>) {
         // Full is as good as refused.
-        let _ = self.queue.push(Publish { events, key: None, answer: 0 });
+        let _ =
+            self.queue.push(Publish { events, key: None, accepted_at: Instant::now(), answer: 0 });
     }
 
     /// Stores one event, unless the stream has ended.

@@ -210,6 +210,8 @@ fn every_cursor_is_caught_up_from_the_ring_and_from_the_store_alike() {
             assert_eq!((seen, then), (expected, Then::Live), "{cursor:?}");
             assert!(story.state.is_live(SUBSCRIBER));
             assert_eq!(story.state.next(SUBSCRIBER), None, "it asks for nothing more");
+            assert_eq!(story.state.take_gaps(), head.len() as u64, "{cursor:?}");
+            assert_eq!(story.state.take_gaps(), 0, "each is counted once");
         }
     }
 }
@@ -368,6 +370,7 @@ fn what_the_store_no_longer_has_is_a_gap_and_what_follows_is_replayed() {
             (words(&chunk.bytes), chunk.then),
             (expected.iter().map(|s| s.to_string()).collect(), Then::Live)
         );
+        assert_eq!(story.state.take_gaps(), 1);
         let text = String::from_utf8(chunk.bytes.to_vec()).unwrap();
         assert!(text.contains(r#""requested":"k3v9x2a7-0","reason":"expired","missed":"#));
     }

@@ -8,9 +8,17 @@ import { Status } from '../ui/Status.tsx';
 import { ThemeButton } from '../ui/Theme.tsx';
 import { ago, spelled } from '../words.ts';
 import { Chart } from './Chart.tsx';
-import { useStats, type Figures, type Row } from './useStats.ts';
+import { SAMPLES_A_MINUTE, timeOf, useStats, type Figures, type Row } from './useStats.ts';
 
 const rounded = (value: number) => (value === 0 ? '0' : value < 10 ? value.toFixed(1) : Math.round(value).toLocaleString('en'));
+
+/** A time that is known by the power of two that it stayed under. */
+const under = (ms: number | null) => (ms === null ? '–' : ms < 1024 ? `<\u00a0${ms}\u00a0ms` : `<\u00a0${Math.ceil(ms / 1000)}\u00a0s`);
+
+function timesNote(publishMs: Record<string, number>) {
+  const [half, most] = [timeOf(.5, publishMs), timeOf(.99, publishMs)];
+  return half === null ? 'nothing stored since the start' : `in the last minute; of all, half ${under(half)}, 99\u00a0% ${under(most)}`;
+}
 
 export function Operator() {
   const figures = useStats();
@@ -50,13 +58,16 @@ function Health({ figures: { ready, problem, forbidden } }: { figures: Figures }
 function Overview({ figures: { stats, samples } }: { figures: Figures }) {
   const { debates, conversations, totals } = stats!;
   const last = samples.at(-1)!;
+  const slowest = samples.slice(-SAMPLES_A_MINUTE).reduce<number | null>((most, { slowestMs }) => (slowestMs === null ? most : Math.max(most ?? 0, slowestMs)), null);
   return (
     <section className="figures" aria-label="Now">
       <Chart label="Followers" value={last.followers.toLocaleString('en')} note={`${debates.clients} of debates, ${conversations.clients} of conversations`} samples={samples.map((sample) => sample.followers)} />
+      <Chart label="Behind now" value={last.behind.toLocaleString('en')} note={totals ? `fell behind ${totals.fellBehind.toLocaleString('en')} times, ${totals.gaps.toLocaleString('en')} gaps told since the start` : ''} samples={samples.map((sample) => sample.behind)} />
       <Chart label="Streams followed" value={String(debates.count + conversations.count)} note={`${debates.active + conversations.active} in memory`} samples={samples.map((sample) => sample.streams)} />
-      {totals && <Chart label="Stored events a second" value={rounded(last.events)} note={`${totals.events.toLocaleString('en')} since the start`} samples={samples.map((sample) => sample.events)} />}
-      {totals && <Chart label="Tokens a second" value={rounded(last.tokens)} note={`${totals.transientEvents.toLocaleString('en')} since the start`} samples={samples.map((sample) => sample.tokens)} />}
-      {totals && <Chart label="Reads of history a second" value={rounded(last.catchUps)} note={`${totals.catchUps.toLocaleString('en')} since the start, by followers behind the live edge`} samples={samples.map((sample) => sample.catchUps)} />}
+      {totals && <Chart label="Stored events/s" value={rounded(last.events)} note={`${totals.events.toLocaleString('en')} since the start`} samples={samples.map((sample) => sample.events)} />}
+      {totals && <Chart label="Tokens/s" value={rounded(last.tokens)} note={`${totals.transientEvents.toLocaleString('en')} since the start`} samples={samples.map((sample) => sample.tokens)} />}
+      {totals && <Chart label="Slowest publish" value={under(slowest)} note={timesNote(totals.publishMs)} samples={samples.map((sample) => sample.slowestMs ?? 0)} />}
+      {totals && <Chart label="History reads/s" value={rounded(last.catchUps)} note={`${totals.catchUps.toLocaleString('en')} since the start, by followers behind the live edge`} samples={samples.map((sample) => sample.catchUps)} />}
     </section>
   );
 }
@@ -89,8 +100,8 @@ function Streams({ rows }: { rows: readonly Row[] }) {
 }
 
 const REASONS: Record<string, string> = {
-  closed_by_client: 'Closed by the client, or it was gone', completed: 'The stream ended', age_limit: 'Old enough: asked to come back',
-  shutting_down: 'The server shut down', unavailable: 'The history could not be read', stalled: 'Took nothing for too long',
+  closed_by_client: 'Closed by the client, or it was gone', completed: 'The stream ended', age_limit: 'Old enough: asked to come back', auth_expired: 'The token had expired',
+  shutting_down: 'The server shut down', unavailable: 'The history could not be read',
   full: 'Too many connections', poll_storm: 'Polled for nothing',
 };
 

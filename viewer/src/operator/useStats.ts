@@ -6,9 +6,10 @@ import type { Kind } from '../words.ts';
 
 const INTERVAL_MS = 2_000;
 const SAMPLES_MAX = 150;
+export const SAMPLES_A_MINUTE = 60_000 / INTERVAL_MS;
 const STREAMS_MAX = 100;
 
-export interface KindStats { count: number; clients: number; active: number }
+export interface KindStats { count: number; clients: number; behind: number; active: number }
 
 export interface ServerStats {
   debates: KindStats;
@@ -21,16 +22,23 @@ export interface ServerStats {
     events: number;
     transientEvents: number;
     catchUps: number;
+    fellBehind: number;
+    gaps: number;
+    /** Publishes, by the power of two of milliseconds that they took less than. */
+    publishMs: Record<string, number>;
   };
 }
 
 export interface Sample {
   readonly followers: number;
   readonly streams: number;
+  readonly behind: number;
   readonly events: number;
   readonly tokens: number;
   readonly connections: number;
   readonly catchUps: number;
+  /** What the slowest publish since the sample before took less than; none if there was no publish. */
+  readonly slowestMs: number | null;
 }
 
 export interface Row extends Listed {
@@ -51,6 +59,18 @@ export interface Figures {
 }
 
 const NOTHING: Figures = { stats: null, rows: [], samples: [], ready: null, problem: null, forbidden: false };
+
+/** What this part of all publishes took less than, in milliseconds; none if there are none. */
+export function timeOf(part: number, publishMs: Record<string, number>): number | null {
+  const times = Object.entries(publishMs).map(([under, count]) => [Number(under), count] as const).sort(([a], [b]) => a - b);
+  const wanted = part * times.reduce((sum, [, count]) => sum + count, 0);
+  let reached = 0;
+  for (const [under, count] of times) {
+    reached += count;
+    if (count > 0 && reached >= wanted) return under;
+  }
+  return null;
+}
 
 const seqOf = (id: string | null) => Number(id?.split('-')[1] ?? 0);
 const epochOf = (id: string | null) => id?.split('-')[0];
@@ -102,9 +122,13 @@ function next(before: Figures, now: ServerStats, ready: boolean, elapsed: number
   // A total that is smaller than it was is another server's: there is no rate between the two.
   const rate = (key: 'events' | 'transientEvents' | 'connections' | 'catchUps') =>
     (totals && then && elapsed && totals[key] >= then[key] ? (totals[key] - then[key]) / elapsed : 0);
+  const isSameServer = totals !== undefined && then !== undefined && totals.events >= then.events;
+  const ofLate = isSameServer ? Object.entries(totals.publishMs).map(([under, count]) => [under, count - (then.publishMs[under] ?? 0)]) : [];
   const sample: Sample = {
     followers: now.debates.clients + now.conversations.clients, streams: now.debates.count + now.conversations.count,
+    behind: now.debates.behind + now.conversations.behind,
     events: rate('events'), tokens: rate('transientEvents'), connections: rate('connections'), catchUps: rate('catchUps'),
+    slowestMs: timeOf(1, Object.fromEntries(ofLate)),
   };
   return { stats: now, rows, samples: [...before.samples, sample].slice(-SAMPLES_MAX), ready, problem: null, forbidden: false };
 }

@@ -106,6 +106,26 @@ async fn one_that_replays_while_more_is_published_than_its_mailbox_holds_catches
 }
 
 #[actix::test]
+async fn what_a_publish_took_goes_from_its_coming_to_the_end_of_its_commit() {
+    let setup = Setup::new();
+    setup.publish().await.unwrap();
+    let held = Held::new(&setup.database());
+    let (published, ()) = tokio::join!(setup.publish(), async {
+        settle().await;
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(40 * 60)).await;
+        tokio::time::resume();
+        drop(held);
+    });
+    assert_eq!(published, Ok(2));
+    setup.token().await.unwrap();
+    let times = setup.hub.stats().await.totals.publish_ms;
+    assert_eq!(times.values().sum::<u64>(), 2, "{times:?}");
+    // Forty minutes are 2.4 million milliseconds.
+    assert_eq!(times.get(&(1 << 22)), Some(&1), "{times:?}");
+}
+
+#[actix::test]
 async fn two_hubs_on_one_store_give_no_id_twice_and_show_each_other_nothing_late() {
     let setup = Setup::new();
     let store = Store::open(&DatabaseUrl::file(setup.folder.path().join("shared.db"))).unwrap();
