@@ -255,6 +255,28 @@ test('seven tabs share one connection, and when the one that has it goes, anothe
   await context.close();
 });
 
+test('a sandboxed frame, which has no locks, connects by itself and goes on running', async (t) => {
+  const server = await startServer({ args: ARGS });
+  t.after(() => server.end());
+  const { page } = await openPage(server.base);
+  t.after(() => page.context().close());
+  await page.evaluate(() => {
+    const frame = document.body.appendChild(document.createElement('iframe'));
+    frame.sandbox = 'allow-scripts';
+    frame.srcdoc = '<p>framed</p>';
+  });
+  const frame = await until('the frame is there', async () => page.frames()[1]);
+  await frame.getByText('framed').waitFor();
+  await frame.addScriptTag({ content: script });
+  assert.equal(await frame.evaluate(() => navigator.locks.request('x', () => {}).catch(({ name }) => name)), 'SecurityError');
+  await frame.evaluate(() => {
+    window.asked = 0;
+    const fetch = () => new Promise(() => { window.asked += 1; });
+    window.bundle.follow('d', { shareTabs: true, transport: 'fetch', fetch });
+  });
+  await until('it connects', () => frame.evaluate(() => window.asked === 1));
+});
+
 test('a React page under StrictMode opens one connection, whichever way it is mounted', async (t) => {
   const server = await startServer({ args: ARGS });
   t.after(() => server.end());

@@ -109,6 +109,22 @@ test('what a token does not grant is told, and asks for no other token', async (
   await page.locator('.figure').first().waitFor();
 });
 
+test('who may not steer with one token is offered it with the next', async (t) => {
+  const page = await open(t, '/?debate=d');
+  await asked(page).waitFor();
+  await give(page, make('--subscribe', '*'));
+  await page.getByRole('button', { name: 'Pause' }).click();
+  await page.locator('.controls .refused').waitFor();
+  assert.equal(await page.getByRole('button', { name: 'Pause' }).count(), 0);
+  await page.locator('.bar .brand').click();
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await asked(page).waitFor();
+  await give(page, make('--subscribe', '*', '--control', '*'));
+  await page.locator('.card').click();
+  await statusBecomes(page, 'Live');
+  await page.getByRole('button', { name: 'Pause' }).waitFor();
+});
+
 test('a cookie that the application has set is enough: nobody is asked, and a bad token can be let go of', async (t) => {
   const page = await open(t, '/health/live');
   await page.context().addCookies([{ name: 'clearside_token', value: make('--subscribe', '*'), url: `${server.base}/api/`, httpOnly: true, sameSite: 'Lax' }]);

@@ -45,6 +45,18 @@ test('a debate: phases, speeches, interjections, pauses and the end, in order, w
   assert.deepEqual([view.title, view.proposition, view.condition, view.startedAt, view.lastAt], ['Cars?', 'Ban them.', 'completed', AT, AT + 4000]);
 });
 
+test('whatever a publisher puts where nothing is checked, the page has words to draw', () => {
+  const { view } = follow('debate', [
+    { type: 'debate_started', id: 'abcdefgh-1', data: { title: 'T', participants: [null, [null], 5, 'Pro Advocate'] } },
+    { type: 'summary', id: 'abcdefgh-2', data: { summary: { not: 'words' } } },
+    { type: 'intervention_response', id: 'abcdefgh-3', data: { question: {}, response: [] } },
+    { type: 'error', id: 'abcdefgh-4', data: null },
+  ]);
+  assert.deepEqual([view.summary, view.turnCount], [null, 0]);
+  assert.ok(view.voices.every(({ name }) => typeof name === 'string'));
+  assert.deepEqual(view.entries.map(({ kind, text }) => [kind, text]), [['speech', ''], ['error', null]]);
+});
+
 test('entries keep their identity as others come, so that only what is new is drawn', () => {
   const { view, state, projection } = follow('debate', [utterance(1, 'Pro'), utterance(2, 'Con')]);
   const later = projection.view(fold(state, utterance(3, 'Pro')));

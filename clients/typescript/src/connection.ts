@@ -71,13 +71,12 @@ export function connect<K extends Kind>(kind: K, address: string, options: Strea
       const mine = joining = {};
       import('./tabs.js').then(({ joinTabs }) => {
         if (joining === mine) tabs ??= joinTabs(`${address} ${JSON.stringify(from)}`, { dial, disconnect, now, link: () => link, hear, set });
-      }, dial);
+      }).catch(dial);
     }
   }
 
   function dial(): void {
     disconnect();
-    set({ status: link.status === 'connecting' ? 'connecting' : 'reconnecting', nextRetryAt: null });
     isNative = transport === 'eventsource' || (transport === 'auto' && !!Source && !token && !wantsAll && !isRefused);
     beat();
 
@@ -99,6 +98,8 @@ export function connect<K extends Kind>(kind: K, address: string, options: Strea
         },
       );
     }
+    // Last: whoever is told may close it.
+    set({ status: link.status === 'connecting' ? 'connecting' : 'reconnecting', nextRetryAt: null });
   }
 
   function disconnect(): void {
@@ -141,12 +142,12 @@ export function connect<K extends Kind>(kind: K, address: string, options: Strea
     const error = isSilent ? link.error : { ...LOST, ...problem, retryable: !isFinal, at: Date.now() };
     isBusy = false;
     if (isFinal) { end('failed', error); return; }
-    set({ status: 'reconnecting', attempt, error });
-    if (how !== 'waits') {
-      const wait = Math.min(maxMs, (retryMs ?? minMs) * 2 ** (attempt - 1)) * (1 - jitter * Math.random());
+    if (how === 'waits') set({ status: 'reconnecting', attempt, error });
+    else {
+      const wait = Math.min(maxMs, (retryMs || minMs) * 2 ** link.attempt) * (1 - jitter * Math.random());
       disconnect();
       retryTimer = setTimeout(dial, wait);
-      set({ nextRetryAt: Date.now() + wait });
+      set({ status: 'reconnecting', attempt, error, nextRetryAt: Date.now() + wait });
     }
   }
 
@@ -154,7 +155,7 @@ export function connect<K extends Kind>(kind: K, address: string, options: Strea
     staleAfterMs,
     pauseWhenHidden: options.pauseWhenHidden,
     again() { if (!isOver()) open(); },
-    leave() { if (!isOver()) leave(); },
+    leave,
     // An EventSource hides a debate's heartbeats: there, silence alone means nothing.
     check(hasSlept) {
       tabs?.check();
@@ -179,10 +180,10 @@ export function connect<K extends Kind>(kind: K, address: string, options: Strea
     isRefused &&= isBusy;
     link = isBusy ? { ...link, error: { kind: 'server', message: 'The server is busy.', retryable: true, at: Date.now() } }
       : { status: draft.state.caughtUp ? 'open' : 'catching_up', attempt: 0, error: null, nextRetryAt: null };
-    for (const fn of handlers.get(type) ?? []) fn(event.data, event.id);
-    for (const fn of listeners) fn(type, event.data, event.id);
+    showSoon(); // first: what is not ours may throw
+    handlers.get(type)?.forEach((fn) => fn(event.data, event.id));
+    listeners.forEach((fn) => fn(type, event.data, event.id));
     if (type === FINAL[kind]) end('complete');
-    else showSoon();
   }
 
   // Showing ----------------------------------------------------------------------------------------
@@ -207,7 +208,7 @@ export function connect<K extends Kind>(kind: K, address: string, options: Strea
     state = now();
     draft = null;
     snapshot = view(state, link, followed);
-    for (const fn of subscribers) fn();
+    subscribers.forEach((fn) => fn());
   }
 
   // What followers call ----------------------------------------------------------------------------
@@ -240,7 +241,6 @@ export function connect<K extends Kind>(kind: K, address: string, options: Strea
     stop() {
       unwatch();
       leave();
-      frame = {}; // what is due is not shown
     },
   };
   open();

@@ -13,7 +13,9 @@ export function fetchWire(url: string, { fetch = globalThis.fetch, token, withCr
   const parser = createParser({
     onEvent({ event = 'message', data, id }) {
       if (id !== undefined) lastId = id || null;
-      listener.event(event, data, lastId);
+      try { listener.event(event, data, lastId); } catch (error) {
+        setTimeout(() => { throw error; }); // a handler's mistake is for the page, and none of the connection's
+      }
     },
     onRetry(ms) { retryMs = ms; },
   });

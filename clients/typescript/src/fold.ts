@@ -53,7 +53,7 @@ export class Draft<S extends State> {
   /** @returns the event with an id that is its own, or null if it was folded before */
   add({ type, data, id: told }: StreamEvent): StreamEvent | null {
     const next = this.state as unknown as Next;
-    const id = HAS_NO_ID.includes(type) ? null : type === 'snapshot' || type === 'gap' ? told : ownId(next, told);
+    const id = HAS_NO_ID.includes(type) ? null : type === 'snapshot' || (type === 'gap' && (data as Gap).reason !== 'expired') ? told : ownId(next, told);
     if (id === undefined) return null;
     const event = { type, data, id };
     const { turns } = next;
@@ -105,10 +105,10 @@ const greet = (next: Next, data: { type?: string; clientId?: string }): void => 
   next.clientId = data.clientId ?? null;
 };
 
-/** The server's own fold, right whatever was missed; its `open` takes the place of our tokens. */
+/** The server's own fold, right whatever was missed; its `open` takes the place of our tokens. Of a debate's summaries it knows nothing. */
 const snapshot = (next: Next, { status, title, phase, summary, turnCount, subscribers, open, speaker }: Snapshot): void => {
   const turns = open.map(({ name, ...turn }) => ({ speaker: name, ...turn }));
-  Object.assign(next, { caughtUp: true, stage: status, title, phase, summary, turnCount, followers: subscribers, turns });
+  Object.assign(next, { caughtUp: true, stage: status, title, phase, summary: summary ?? next.summary, turnCount, followers: subscribers, turns });
   speak(next, speaker);
 };
 

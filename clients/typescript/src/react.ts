@@ -31,7 +31,7 @@ function useStream<K extends Kind, T>(kind: K, id: string | null | undefined, op
 
   const store = useMemo(() => {
     if (isIdle) return null;
-    const { onEvent, token, ...rest } = latest.current;
+    const { onEvent, token, ...rest } = options; // `latest` are still those of the render before
     return openStream(kind, id, {
       ...rest,
       ...(hearsAll && { onEvent: (...event) => latest.current.onEvent?.(...event) }),
@@ -41,13 +41,13 @@ function useStream<K extends Kind, T>(kind: K, id: string | null | undefined, op
   }, [key, hearsAll]);
 
   const subscribe = useCallback((changed: () => void) => store?.subscribe(changed) ?? (() => {}), [store]);
-  const chosen = useRef<{ stream: Streams[K]; value: T } | null>(null);
+  const chosen = useRef<{ stream: Streams[K]; by: typeof options.select; value: T } | null>(null);
   const select = (stream: Streams[K]): T => {
     const before = chosen.current;
-    if (before?.stream === stream) return before.value;
+    if (before?.stream === stream && before.by === options.select) return before.value;
     const next = options.select ? options.select(stream) : stream as unknown as T;
     const value = before && isSame(before.value, next) ? before.value : next;
-    chosen.current = { stream, value };
+    chosen.current = { stream, by: options.select, value };
     return value;
   };
   return useSyncExternalStore(subscribe, () => select(store?.getSnapshot() ?? IDLE[kind]), () => select(IDLE[kind]));

@@ -31,10 +31,7 @@ export interface Tabs {
 
 type Message =
   | { ask: 'state' | 'life'; from: string }
-  | { to: string; state: States[Kind]; link: Link }
-  | { event: StreamEvent }
-  | { link: Link }
-  | { lead: true };
+  | { by: string } & ({ to: string; state: States[Kind]; link: Link } | { event: StreamEvent } | { link: Link } | { lead: true });
 
 /** How long a leader may stay silent. A tab that is frozen keeps its lock. */
 const PATIENCE_MS = 5_000;
@@ -44,8 +41,10 @@ export function joinTabs(name: string, member: Member): Tabs {
   const channel = new BroadcastChannel(name);
   const left = new AbortController();
   let isLeader = false;
-  let isInformed = false;
   let isHeard = false; // by some other tab
+  /** Whom this tab listens to. One that was frozen does not know yet that it leads no more. */
+  let leader: string | null = null;
+  let isInformed = false;
   let patience: ReturnType<typeof setTimeout> | undefined;
 
   const post = (message: Message): void => channel.postMessage(message);
@@ -67,14 +66,21 @@ export function joinTabs(name: string, member: Member): Tabs {
       if (left.signal.aborted) return undefined;
       isLeader = true;
       calm();
-      post({ lead: true });
+      post({ by: me, lead: true });
       member.dial();
       return new Promise<void>((release) => left.signal.addEventListener('abort', () => release()));
     });
-    held.catch(() => {
-      // The lock was stolen, or this tab has left while it waited for it.
+    held.catch((error: unknown) => {
       if (left.signal.aborted) return;
+      if ((error as DOMException).name !== 'AbortError') { // as in a sandboxed frame, which has no locks: each for itself
+        isLeader = true;
+        calm();
+        member.dial();
+        return;
+      }
+      // The lock was stolen.
       isLeader = isInformed = false;
+      leader = null;
       member.disconnect();
       queue(false);
       ask('state');
@@ -84,9 +90,9 @@ export function joinTabs(name: string, member: Member): Tabs {
   /** What a leader does for the others. */
   function answer(what: 'state' | 'life', from: string): void {
     isHeard = true;
-    if (what === 'life') post({ link: member.link() });
+    if (what === 'life') post({ by: me, link: member.link() });
     else {
-      post({ to: from, state: member.now(), link: member.link() });
+      post({ by: me, to: from, state: member.now(), link: member.link() });
       if (member.link().nextRetryAt) member.dial(); // whoever asks does not want to wait
     }
   }
@@ -98,12 +104,24 @@ export function joinTabs(name: string, member: Member): Tabs {
     }
     if (isLeader) return;
     calm();
-    if ('lead' in data) ask('state');
-    else if ('to' in data) {
-      if (data.to !== me) return;
+    if ('lead' in data) {
+      leader = data.by;
+      isInformed = false;
+      ask('state');
+    } else if ('to' in data) {
+      if (data.to !== me || data.by !== (leader ?? data.by)) return;
+      leader = data.by;
+      if (!connects(member.now().lastEventId, data.state)) {
+        queue(true);
+        return;
+      }
       isInformed = true;
       catchUp(member, data.state);
       member.set(data.link);
+    } else if (data.by !== leader) {
+      if (!('link' in data)) return;
+      leader = null;
+      ask('state');
     } else if (isInformed) {
       if ('event' in data) member.hear(data.event);
       else member.set(data.link);
@@ -118,7 +136,7 @@ export function joinTabs(name: string, member: Member): Tabs {
       else ask('state');
     },
     check: () => ask('life'),
-    tell(news) { if (isLeader && isHeard) post(news); },
+    tell(news) { if (isLeader && isHeard) post({ by: me, ...news }); },
     leave() {
       left.abort();
       calm();
@@ -127,11 +145,23 @@ export function joinTabs(name: string, member: Member): Tabs {
   };
 }
 
+/**
+ * Whether a tab that has come as far as this misses nothing by what the leader knows: that may begin later,
+ * as with `from: 'now'`. If it does not, only the server can tell the rest.
+ */
+function connects(mine: string | null, { events, lastEventId }: States[Kind]): boolean {
+  const [epoch, seq] = (mine ?? '').split('-'); // `fold.ts` does so, too, but whoever needs both would load it by itself
+  const [itsEpoch, itsSeq] = (lastEventId ?? '').split('-');
+  return !seq || (epoch === itsEpoch && Number(itsSeq) <= Number(seq))
+    || events.some(({ type, id }) => type === 'gap' || id === mine || id === `${epoch}-${Number(seq) + 1}`);
+}
+
 /** Tells a tab what the leader knows, in the words of the server: greeting, replay, snapshot. */
 function catchUp(member: Member, state: States[Kind]): void {
   const { kind, clientId, stage, title, phase, summary, turnCount, followers, turns, speaker, lastEventId: id } = state;
   member.hear({ type: kind === 'debate' ? 'connected' : 'connection_established', data: { clientId }, id: null });
-  for (const event of state.events) member.hear(event);
+  const mine = member.now().lastEventId;
+  for (const event of state.events.slice(state.events.findLastIndex((known) => known.id === mine) + 1)) member.hear(event);
   // Who knows more than the leader waits for the snapshot that the leader is about to get.
   if (!state.caughtUp || ![null, 'earliest', id].includes(member.now().lastEventId)) return;
   const open = turns.map(({ speaker: name, ...turn }) => ({ name, ...turn }));

@@ -65,6 +65,19 @@ describe('golden streams, shared with the server’s own tests', () => {
 });
 
 describe('a debate', () => {
+  test('whose summary no snapshot knows keeps it', () => {
+    expect(play('debate', [hello, ['summary', { summary: 'So far.' }, 1], edge(1)]).summary).toBe('So far.');
+  });
+
+  test('that is told twice of a beginning that is missing doubles nothing', () => {
+    const told: Told[] = [hello, ['gap', { requested: 'earliest', reason: 'expired', missed: 5 }, 5], ['utterance', said('Pro', 'a'), 6], edge(6)];
+    const once = play('debate', told);
+    const twice = play('debate', told, once);
+    expect(texts(twice)).toEqual(['a']);
+    expect(twice.events).toEqual(once.events);
+    expect(twice.lastEventId).toBe(`${EPOCH}-6`);
+  });
+
   test('that nobody has published to is waiting', () => {
     expect(play('debate', [hello, ['snapshot', snapshot({ status: 'waiting' }), 'earliest']]))
       .toMatchObject({ stage: 'waiting', caughtUp: true, lastEventId: 'earliest', utterances: [], live: null });

@@ -149,6 +149,39 @@ describe('useDebateStream', () => {
     expect(result.current.speaker).toBe('Con');
   });
 
+  test('with a selection that depends on something else shows what is selected now', async () => {
+    const id = unique();
+    const { result, rerender } = renderHook(({ at }) => useDebateStream(id, { ...options, select: ({ utterances }) => utterances[at]?.content }), { initialProps: { at: 0 } });
+    FakeSource.last.greet();
+    for (const seq of [1, 2]) FakeSource.last.emit('utterance', said('Pro', `${seq}`), seq);
+    await frame();
+    expect(result.current).toBe('1');
+    rerender({ at: 1 });
+    expect(result.current).toBe('2');
+  });
+
+  test('connects with the options of this render, not of the one before', async () => {
+    const id = unique();
+    const { fetch, requests, answers } = fakeServer();
+    answers.push(new FakeAnswer(200), new FakeAnswer(200), new FakeAnswer(200));
+    const { rerender, unmount } = renderHook(({ token, baseUrl }) => useDebateStream(id, { ...options, fetch, baseUrl, ...(token === null ? { enabled: false } : { token }) }), {
+      initialProps: { token: null as string | null, baseUrl: 'https://a.example' },
+    });
+    const render = async (token: string, baseUrl: string): Promise<void> => {
+      rerender({ token, baseUrl });
+      await vi.dynamicImportSettled();
+      await frame();
+    };
+    await render('t1', 'https://a.example');
+    await render('t2', 'https://a.example');
+    await render('t2', 'https://b.example');
+    expect(FakeSource.opened).toEqual([]);
+    expect(requests.map(({ url, headers }) => [new URL(url).host, headers.get('Authorization')]))
+      .toEqual([['a.example', 'Bearer t1'], ['a.example', 'Bearer t2'], ['b.example', 'Bearer t2']]);
+    unmount();
+    await vi.advanceTimersByTimeAsync(300);
+  });
+
   test('tells every event, of unknown types too, to the onEvent of the last render', async () => {
     const id = unique();
     const { fetch, answers } = fakeServer();
@@ -239,6 +272,18 @@ describe('the page', () => {
     act(() => { document.dispatchEvent(new Event('visibilitychange')); });
     expect(FakeSource.live).toHaveLength(1);
     expect(result.current.status).toBe('connecting');
+    hidden.mockRestore();
+  });
+
+  test('whose timers run once a minute, as they do where nobody looks, has not slept', async () => {
+    await following();
+    const hidden = vi.spyOn(document, 'hidden', 'get').mockReturnValue(true);
+    for (let minute = 0; minute < 5; minute += 1) {
+      vi.setSystemTime(Date.now() + 55_000);
+      await act(async () => { await vi.advanceTimersByTimeAsync(10_000); });
+    }
+    expect(FakeSource.opened).toHaveLength(1);
+    hidden.mockRestore();
   });
 });
 

@@ -190,6 +190,41 @@ describe('the end', () => {
   });
 });
 
+describe('what followers do while they are told', () => {
+  test('close(), called on a loss, is not undone by the next attempt', async () => {
+    const { fetch, requests } = fakeServer();
+    const { stream, now } = follow({ fetch, transport: 'fetch' });
+    followed.push(stream.subscribe(() => { if (now().status === 'reconnecting') stream.close(); }));
+    await pass(120_000);
+    expect(now()).toMatchObject({ status: 'closed', nextRetryAt: null });
+    expect(requests).toHaveLength(1);
+  });
+
+  test('close(), called as it is tried again, leaves nothing open', () => {
+    const { stream, now } = follow();
+    let times = 0;
+    FakeSource.last.greet();
+    followed.push(stream.subscribe(() => { if (now().status === 'reconnecting' && (times += 1) === 1) stream.close(); }));
+    stream.reconnect();
+    expect(now().status).toBe('closed');
+    expect(FakeSource.live).toEqual([]);
+  });
+
+  test('a handler’s mistake is told to the page, and is none of the connection’s', async () => {
+    const { fetch, requests, answers } = fakeServer();
+    const answer = new FakeAnswer(200);
+    answers.push(answer);
+    const { stream, now } = follow({ fetch, transport: 'fetch' });
+    followed.push(stream.on('utterance', () => { throw new Error('of the page'); }));
+    await pass(20);
+    answer.emit('connected', { clientId: 'c' });
+    answer.emit('utterance', said('Pro', 'a'), 1);
+    await expect(pass(20), 'the page is told').rejects.toThrow('of the page');
+    expect(now()).toMatchObject({ status: 'catching_up', utterances: [{ content: 'a' }] });
+    expect(requests).toHaveLength(1);
+  });
+});
+
 describe('a lost EventSource', () => {
   test('comes back by itself, and only a second loss in a row is an error', async () => {
     const { now } = follow();
@@ -387,7 +422,7 @@ describe('silence', () => {
     follow();
     await pass(600_000);
     expect(FakeSource.opened).toHaveLength(1);
-    vi.setSystemTime(Date.now() + 60_000); // as after sleep: no timer has run meanwhile
+    vi.setSystemTime(Date.now() + 120_000); // as after sleep: no timer has run meanwhile
     await pass(10_000);
     expect(FakeSource.opened).toHaveLength(2);
     expect(FakeSource.live).toHaveLength(1);

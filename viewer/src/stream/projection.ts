@@ -36,7 +36,9 @@ export class Projection {
   }
 
   view(state: State): StreamView {
-    for (const { id, name, personaSlug, isHost } of state.participants) {
+    // Of a debate, nobody has checked these, nor the summary.
+    for (const one of state.participants) {
+      const { id, name, personaSlug, isHost } = one ?? {};
       this.#voice({ id: text(id), slug: text(personaSlug), name: text(name), isHost: isHost === true });
     }
     this.#takeIn(state.events);
@@ -44,7 +46,7 @@ export class Projection {
     const speaker = this.#speaker(state);
     return {
       kind: this.#kind, condition: state.stage, title: state.title, proposition: this.#proposition, phase: state.phase, speaker,
-      voices: this.#voices, entries: this.#entries, open, summary: state.summary, turnCount: state.turnCount,
+      voices: this.#voices, entries: this.#entries, open, summary: text(state.summary), turnCount: state.turnCount,
       followers: state.followers, startedAt: this.#startedAt, lastAt: this.#lastAt,
     };
   }

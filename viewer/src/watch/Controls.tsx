@@ -3,6 +3,7 @@
 import { useEffect, useState } from 'react';
 import { refusalOf, steer, type Verb } from '../api.ts';
 import type { Condition } from '../stream/view.ts';
+import { useSession } from '../session.ts';
 import { announce } from '../ui/Announcer.tsx';
 import { Icon, type IconName } from '../ui/Icon.tsx';
 import type { Kind } from '../words.ts';
@@ -13,10 +14,11 @@ const OFFERED: Partial<Record<Condition, readonly (readonly [Verb, string, IconN
   paused: [['resume', 'Resume', 'play'], ['stop', 'Stop', 'stop']],
 };
 
-/** Who was told once that control is not theirs is not offered it again in this page. */
-let isForbidden = false;
+/** Whose control of what was refused once is not offered it again in this page: a token may be for one stream alone. */
+const forbidden = new Set<string>();
 
 export function Controls({ kind, id, condition }: { kind: Kind; id: string; condition: Condition | null }) {
+  const who = `${useSession().round} ${kind}/${id}`;
   const [refused, setRefused] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
   const [asked, setAsked] = useState(false);
@@ -27,7 +29,7 @@ export function Controls({ kind, id, condition }: { kind: Kind; id: string; cond
     return () => clearTimeout(timer);
   }, [asked]);
 
-  const offered = isForbidden || condition === null ? [] : OFFERED[condition] ?? [];
+  const offered = forbidden.has(who) || condition === null ? [] : OFFERED[condition] ?? [];
   const use = async (verb: Verb) => {
     if (verb === 'stop' && !asked) return setAsked(true); // it ends for everyone and for good
     setAsked(false);
@@ -36,7 +38,7 @@ export function Controls({ kind, id, condition }: { kind: Kind; id: string; cond
       await steer(kind, id, verb);
     } catch (error) {
       const refusal = refusalOf(error);
-      isForbidden ||= refusal.isForbidden;
+      if (refusal.isForbidden) forbidden.add(who);
       const words = refusal.isForbidden ? 'You may watch, but not steer this.' : refusal.message;
       setRefused(words);
       announce(words);
