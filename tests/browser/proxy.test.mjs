@@ -20,11 +20,8 @@ async function openBehind(nginx, debate) {
   return page;
 }
 
-test('events pass at once, a closed tab is noticed at once, and a large publish passes', async (t) => {
-  const server = await startServer({ args: ['--heartbeat', '1h'] });
-  t.after(() => server.end());
-  const nginx = await startNginx(server.port);
-  t.after(() => nginx.end());
+/** Each event passes at once, and so does the end of the page. */
+async function passesAtOnce(server, nginx) {
   const page = await openBehind(nginx, 'd');
   await server.followers('debates', 1);
   for (const number of numbers(1, 5)) {
@@ -34,6 +31,14 @@ test('events pass at once, a closed tab is noticed at once, and a large publish 
   }
   await page.close();
   await server.followers('debates', 0, 5_000);
+}
+
+test('events pass at once, a closed tab is noticed at once, and a large publish passes', async (t) => {
+  const server = await startServer({ args: ['--heartbeat', '1h'] });
+  t.after(() => server.end());
+  const nginx = await startNginx(server.port);
+  t.after(() => nginx.end());
+  await passesAtOnce(server, nginx);
 
   const batch = numbers(1, 100).map((number) => utterance(number, 'x'.repeat(10_000)));
   const response = await fetch(`${nginx.base}/api/debates/large/events`, {
@@ -83,15 +88,8 @@ test('nginx’s defaults: events pass at once, a closed tab is noticed at once, 
   t.after(() => server.end());
   const nginx = await startNginx(server.port, 'defaults');
   t.after(() => nginx.end());
-  const page = await openBehind(nginx, 'd');
-  await server.followers('debates', 1);
-  for (const number of numbers(1, 5)) {
-    await server.publish('debate', 'd', utterance(number));
-    // The configuration has buffers. The server asks for none.
-    await until('it has passed', async () => spoken(await seenInPage(page)).length === number, 5_000);
-  }
-  await page.close();
-  await server.followers('debates', 0, 5_000);
+  // The configuration has buffers. The server asks for none.
+  await passesAtOnce(server, nginx);
 
   const viewer = await (await browser.newContext()).newPage();
   await viewer.goto(`${nginx.base}/?debate=e`);
