@@ -6,10 +6,12 @@
 
 mod by_protocol;
 mod in_flight;
+mod leaving;
+mod stream_writer;
 
 use std::{
     cell::RefCell,
-    fmt, io,
+    fmt, future, io,
     net::{SocketAddr, TcpListener},
     rc::Rc,
     time::Duration,
@@ -33,6 +35,7 @@ use socket2::SockRef;
 use self::{
     by_protocol::ByProtocol,
     in_flight::{InFlight, counted},
+    leaving::{Lent, leaving, until_it_streams},
 };
 use crate::http::Connection;
 
@@ -164,19 +167,18 @@ impl Transport {
     {
         let stopping = builder.graceful_shutdown_signal();
         match self {
-            Self::Plain => {
-                builder.listen(NAME, listener, move || {
-                    fn_service(async |io: TcpStream| Ok(accepted(io, Protocol::Http1)))
-                        .and_then(http1(app(), liveness, &stopping))
-                })
-            }
+            Self::Plain => builder.listen(NAME, listener, move || {
+                let accept =
+                    move |io: TcpStream| future::ready(Ok(accepted(io, Protocol::Http1, liveness)));
+                fn_service(accept).and_then(http1(app(), &stopping))
+            }),
             Self::H2c => builder.listen(NAME, listener, move || {
-                let accept = async |io: TcpStream| {
+                let accept = move |io: TcpStream| async move {
                     let protocol = protocol_of(&io).await?;
-                    Ok(accepted(io, protocol))
+                    Ok(accepted(io, protocol, liveness))
                 };
                 fn_service(accept).and_then(ByProtocol {
-                    http1: http1(app(), liveness, &stopping),
+                    http1: http1(app(), &stopping),
                     http2: http2(app(), liveness, &stopping),
                 })
             }),
@@ -184,12 +186,13 @@ impl Transport {
                 max_concurrent_tls_connect(HANDSHAKES_MAX);
                 builder.listen(NAME, listener, move || {
                     let accept = acceptor.clone().map_err(TlsError::into_service_error);
-                    let accept = accept.map(|io: TlsStream<TcpStream>| {
+                    let accept = accept.map(move |io: TlsStream<TcpStream>| {
                         let is_http2 = io.get_ref().1.alpn_protocol() == Some(b"h2");
-                        accepted(io, if is_http2 { Protocol::Http2 } else { Protocol::Http1 })
+                        let protocol = if is_http2 { Protocol::Http2 } else { Protocol::Http1 };
+                        accepted(io, protocol, liveness)
                     });
                     let http = ByProtocol {
-                        http1: http1(app(), liveness, &stopping),
+                        http1: http1(app(), &stopping),
                         http2: http2(app(), liveness, &stopping),
                     };
                     accept.and_then(http.map_err(TlsError::Service))
@@ -216,7 +219,8 @@ impl Socket for TlsStream<TcpStream> {
     }
 }
 
-fn accepted<T: Socket>(io: T, protocol: Protocol) -> Accepted<T> {
+fn accepted<T: Socket>(io: T, protocol: Protocol, liveness: Liveness) -> Accepted<T> {
+    prepare(io.tcp(), liveness);
     let peer = io.tcp().peer_addr().ok();
     (io, protocol, peer)
 }
@@ -232,7 +236,6 @@ async fn protocol_of(io: &TcpStream) -> Result<Protocol, DispatchError> {
 
 fn http1<T, A, B>(
     app: A,
-    liveness: Liveness,
     stopping: &GracefulShutdownSignal,
 ) -> impl Serves<Accepted<T>> + use<T, A, B>
 where
@@ -241,7 +244,7 @@ where
     B: MessageBody + 'static,
 {
     let stopping = stopping.clone();
-    HttpService::build()
+    let service = HttpService::build()
         .keep_alive(KEEP_ALIVE)
         .client_request_timeout(HEAD_TIMEOUT)
         .client_disconnect_timeout(DISCONNECT_TIMEOUT)
@@ -252,8 +255,9 @@ where
             let stopping = stopping.clone();
             async move { stopping.notified().await }
         })
-        .on_connect_ext(move |io: &T, _| prepare(io.tcp(), liveness))
-        .finish(app)
+        .on_connect_ext(|io: &Lent<T>, data| io.show_the_exit(data))
+        .finish(leaving::<T, _, _>(app));
+    until_it_streams(service)
 }
 
 fn http2<T, A, B>(
@@ -272,8 +276,7 @@ where
     let service = HttpService::build()
         .keep_alive(liveness.ping_interval())
         .client_request_timeout(HEAD_TIMEOUT)
-        .on_connect_ext(move |io: &T, extensions| {
-            prepare(io.tcp(), liveness);
+        .on_connect_ext(move |_: &T, extensions| {
             // Its streams are tasks of their own, which would not hear of its end before they next write.
             extensions.insert(Connection::default());
             extensions.insert(in_flight.borrow().clone());
