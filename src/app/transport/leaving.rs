@@ -183,3 +183,112 @@ impl MessageBody for Left {
         Poll::Pending
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use actix_http::{HttpService, Protocol};
+    use actix_service::{ServiceFactory, fn_service};
+    use actix_web::body::BodyStream;
+    use futures_util::{
+        FutureExt, StreamExt,
+        future::LocalBoxFuture,
+        stream::{iter, pending},
+    };
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+        time::{pause, timeout},
+    };
+
+    use super::*;
+
+    struct Asked {
+        client: DuplexStream,
+        served: LocalBoxFuture<'static, ()>,
+        /// The dispatcher has one too.
+        data: Rc<()>,
+    }
+
+    /// Asks for an answer that has two pieces and then no end, over a line that holds so many bytes.
+    async fn ask(request: &'static str, line_bytes: usize) -> Asked {
+        let app = fn_service(async |_: Request| {
+            let pieces = iter(["one", "two"]).map(|piece| Ok::<_, Infallible>(piece.into()));
+            let body = BodyStream::new(pieces.chain(pending()));
+            Ok::<_, Response<BoxBody>>(Response::ok().set_body(BoxBody::new(body)))
+        });
+        let data = Rc::new(());
+        let dispatchers = Rc::clone(&data);
+        let service = HttpService::build()
+            .on_connect_ext(move |io: &Lent<DuplexStream>, data| {
+                io.show_the_exit(data);
+                data.insert(Rc::clone(&dispatchers));
+            })
+            .finish(leaving::<DuplexStream, _, _>(app));
+        let (server, mut client) = duplex(line_bytes);
+        let service = until_it_streams(service).new_service(()).await.unwrap();
+        let mut served = service.call((server, Protocol::Http1, None)).map(drop).boxed_local();
+        tokio::select! {
+            () = &mut served => {}
+            sent = client.write_all(request.as_bytes()) => sent.unwrap(),
+        }
+        Asked { client, served, data }
+    }
+
+    impl Asked {
+        fn is_with_its_dispatcher(&self) -> bool {
+            Rc::strong_count(&self.data) > 1
+        }
+
+        /// All that comes.
+        async fn answer(&mut self) -> String {
+            let mut answer = Vec::new();
+            let received = timeout(Duration::from_secs(1), self.client.read_to_end(&mut answer));
+            tokio::select! {
+                () = &mut self.served => {}
+                _ = received => {}
+            }
+            String::from_utf8(answer).unwrap()
+        }
+    }
+
+    const CHUNKS: &str = "\r\n\r\n3\r\none\r\n3\r\ntwo\r\n";
+
+    #[actix_web::test]
+    async fn a_stream_leaves_its_dispatcher_when_its_head_is_out() {
+        pause();
+        let mut asked = ask("GET / HTTP/1.1\r\nHost: x\r\n\r\n", 1024).await;
+        assert!(asked.is_with_its_dispatcher());
+        let answer = asked.answer().await;
+        assert!(
+            answer.starts_with("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n"),
+            "{answer}"
+        );
+        assert!(answer.ends_with(CHUNKS), "{answer}");
+        assert!(!asked.is_with_its_dispatcher());
+    }
+
+    #[actix_web::test]
+    async fn a_stream_for_an_older_client_stays_and_so_does_one_without_a_body() {
+        pause();
+        // Who answers a client of HTTP/1.0 says that there are to be no chunks.
+        for (request, end) in [
+            ("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", CHUNKS),
+            ("HEAD / HTTP/1.1\r\nHost: x\r\n\r\n", "\r\n\r\n"),
+        ] {
+            let mut asked = ask(request, 1024).await;
+            let answer = asked.answer().await;
+            assert!(answer.ends_with(end), "{answer}");
+            assert!(asked.is_with_its_dispatcher());
+        }
+    }
+
+    #[actix_web::test]
+    async fn a_head_that_is_taken_little_by_little_goes_out_whole_before_the_stream() {
+        pause();
+        let mut asked = ask("GET / HTTP/1.1\r\nHost: x\r\n\r\n", 16).await;
+        let answer = asked.answer().await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with(CHUNKS), "{answer}");
+        assert!(!asked.is_with_its_dispatcher());
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::{
     cell::Cell,
-    io::{self, Write},
+    io,
     mem::MaybeUninit,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -91,7 +91,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> StreamWriter<T> {
                 // As a chunk it would be the last.
                 Poll::Ready(Some(Ok(bytes))) if bytes.is_empty() => {}
                 Poll::Ready(Some(Ok(bytes))) => {
-                    write!(out, "{:X}\r\n", bytes.len())?;
+                    push_hex(out, bytes.len());
+                    out.extend_from_slice(b"\r\n");
                     out.extend_from_slice(&bytes);
                     out.extend_from_slice(b"\r\n");
                 }
@@ -107,6 +108,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin> StreamWriter<T> {
         }
         Ok(false)
     }
+}
+
+/// The formatting machinery would take as long as the copying.
+fn push_hex(out: &mut Vec<u8>, number: usize) {
+    let digits = (usize::BITS - number.leading_zeros()).div_ceil(4).max(1);
+    let digit = |place: u32| char::from_digit((number >> (4 * place)) as u32 % 16, 16);
+    out.extend((0..digits).rev().filter_map(digit).map(|digit| digit as u8));
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Future for StreamWriter<T> {
@@ -128,5 +136,127 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Future for StreamWriter<T> {
             }
             was_all = this.write(cx)?;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::VecDeque, rc::Rc};
+
+    use actix_web::body::BodySize;
+    use bytes::Bytes;
+    use futures_util::FutureExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+
+    use super::*;
+
+    /// What is left of it says how often it was asked.
+    type Asked = Rc<Cell<usize>>;
+
+    struct Script {
+        pieces: VecDeque<Poll<Option<io::Result<Bytes>>>>,
+        asked: Asked,
+    }
+
+    impl MessageBody for Script {
+        type Error = io::Error;
+
+        fn size(&self) -> BodySize {
+            BodySize::Stream
+        }
+
+        fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+            self.asked.update(|asked| asked + 1);
+            self.get_mut().pieces.pop_front().unwrap_or(Poll::Pending)
+        }
+    }
+
+    fn piece(bytes: impl Into<Bytes>) -> Poll<Option<io::Result<Bytes>>> {
+        Poll::Ready(Some(Ok(bytes.into())))
+    }
+
+    fn writer(
+        line_bytes: usize,
+        pieces: impl IntoIterator<Item = Poll<Option<io::Result<Bytes>>>>,
+    ) -> (StreamWriter<DuplexStream>, DuplexStream, Asked) {
+        let (server, client) = duplex(line_bytes);
+        let asked = Asked::default();
+        let script = Script { pieces: pieces.into_iter().collect(), asked: Rc::clone(&asked) };
+        (StreamWriter::new(server, BoxBody::new(script)), client, asked)
+    }
+
+    const END: Poll<Option<io::Result<Bytes>>> = Poll::Ready(None);
+
+    #[tokio::test]
+    async fn a_body_goes_out_in_chunks_up_to_the_last_and_the_connection_is_closed() {
+        let long = "x".repeat(3 * GATHERED_BYTES_MAX);
+        let (writer, mut client, _) = writer(
+            64 * 1024,
+            [piece("data: 1\n\n"), Poll::Pending, piece(""), piece(long.clone()), piece("y"), END],
+        );
+        let mut writer = writer;
+        assert!((&mut writer).now_or_never().is_none(), "it waits where the body does");
+        writer.await.unwrap();
+        let mut received = String::new();
+        client.read_to_string(&mut received).await.unwrap();
+        let expected =
+            format!("9\r\ndata: 1\n\n\r\n{:x}\r\n{long}\r\n1\r\ny\r\n0\r\n\r\n", long.len());
+        assert_eq!(received, expected);
+    }
+
+    #[test]
+    fn lengths_are_hexadecimal() {
+        for number in [0, 1, 9, 10, 15, 16, 255, 256, 4095, 4096, 65_536, usize::MAX] {
+            let mut out = Vec::new();
+            push_hex(&mut out, number);
+            assert_eq!(String::from_utf8(out).unwrap(), format!("{number:x}"));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_fails_has_no_last_chunk() {
+        let failed = Poll::Ready(Some(Err(io::Error::other("failed"))));
+        let (writer, mut client, _) = writer(1024, [piece("data: 1\n\n"), failed]);
+        writer.await.unwrap_err();
+        let mut received = Vec::new();
+        client.read_to_end(&mut received).await.unwrap();
+        assert!(!received.ends_with(b"0\r\n\r\n"));
+    }
+
+    #[tokio::test]
+    async fn while_the_client_takes_nothing_the_body_is_left_alone_and_nothing_is_lost() {
+        let pieces = (0..100).map(|n| piece(vec![n; 1000]));
+        let (mut writer, mut client, asked) = writer(512, pieces.chain([END]));
+        assert!((&mut writer).now_or_never().is_none());
+        let asked_at_first = asked.get();
+        assert!(asked_at_first <= GATHERED_BYTES_MAX / 1000 + 1);
+        assert!(writer.unsent.len() < GATHERED_BYTES_MAX + 1100);
+        assert!((&mut writer).now_or_never().is_none());
+        assert_eq!(asked.get(), asked_at_first);
+
+        let mut received = Vec::new();
+        let (written, read) = tokio::join!(&mut writer, client.read_to_end(&mut received));
+        written.unwrap();
+        read.unwrap();
+        let expected = (0..100).flat_map(|n| [&b"3e8\r\n"[..], &[n; 1000], b"\r\n"].concat());
+        assert_eq!(received, expected.chain(*b"0\r\n\r\n").collect::<Vec<_>>());
+        assert_eq!(writer.unsent.capacity(), 0, "what was kept is let go");
+    }
+
+    #[tokio::test]
+    async fn a_client_that_closes_ends_it() {
+        let (mut writer, client, _) = writer(1024, [piece("data: 1\n\n")]);
+        assert!((&mut writer).now_or_never().is_none());
+        drop(client);
+        assert!(matches!(writer.now_or_never(), Some(Ok(()))));
+    }
+
+    #[tokio::test]
+    async fn a_client_may_say_a_little_and_not_much() {
+        let (mut writer, mut client, _) = writer(2 * UNASKED_BYTES_MAX, []);
+        client.write_all(&[b'x'; UNASKED_BYTES_MAX]).await.unwrap();
+        assert!((&mut writer).now_or_never().is_none());
+        client.write_all(b"x").await.unwrap();
+        assert!(writer.now_or_never().is_some());
     }
 }
