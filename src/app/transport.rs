@@ -41,10 +41,6 @@ use crate::http::Connection;
 
 const NAME: &str = "clearside-sse";
 
-/// How much is gathered for one write: with what a body adds at a time it fits into the 8 KiB that a
-/// connection's buffer has from the beginning, and would keep at any larger size.
-const WRITE_BUFFER_BYTES: usize = 7 * 1024;
-
 /// How many TLS handshakes go on at a time, for each worker. Who connects and is silent holds one until
 /// [`HANDSHAKE_TIMEOUT`]; at actix's 256, three thousand of these kept everybody else out.
 const HANDSHAKES_MAX: usize = 16 * 1024;
@@ -250,7 +246,6 @@ where
         .client_disconnect_timeout(DISCONNECT_TIMEOUT)
         // Else a closed tab is noticed at the second write only.
         .h1_allow_half_closed(false)
-        .h1_write_buffer_size(WRITE_BUFFER_BYTES)
         .graceful_shutdown_signal(move || {
             let stopping = stopping.clone();
             async move { stopping.notified().await }
