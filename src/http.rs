@@ -44,8 +44,8 @@ pub use self::{
 };
 #[cfg(feature = "server")]
 pub(crate) use self::{
-    host::refuse_foreign_hosts,
-    limits::limit_heads,
+    host::{is_loopback, refuse_foreign_hosts},
+    limits::{is_too_large, limit_heads},
     origin::refuse_foreign_pages,
     preflight::word_preflights,
     request_id::RequestId,
