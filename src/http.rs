@@ -48,8 +48,7 @@ pub(crate) use self::{
     limits::{is_too_large, limit_heads},
     origin::refuse_foreign_pages,
     preflight::word_preflights,
-    request_id::RequestId,
-    request_id::name_requests,
+    request_id::{RequestId, name_requests},
 };
 use crate::{auth::Authority, hub::Hub, orchestrator::Players, stream_key::StreamKind};
 

@@ -299,4 +299,67 @@ mod tests {
         advance(QUIET).await;
         assert!((&mut settled).now_or_never().is_some());
     }
+
+    /// An answer of so many bytes, or without an end.
+    async fn answer(in_flight: &InFlight, bytes: Option<usize>) -> Answer {
+        let room = Arc::clone(&in_flight.room).acquire_many_owned(PAGE_KIB).await.unwrap();
+        let size = bytes.map_or(BodySize::Stream, |bytes| BodySize::Sized(bytes as u64));
+        let asked = Arc::new(in_flight.begin().answered(size, room));
+        Answer::of(vec![0; bytes.unwrap_or(1)], Some(asked))
+    }
+
+    fn next(answer: &mut Answer) -> Option<Bytes> {
+        let next = std::future::poll_fn(|cx| Pin::new(&mut *answer).poll_next(cx));
+        next.now_or_never().unwrap().map(Result::unwrap)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_piece_now_and_then_is_enough_and_a_stream_owes_none() {
+        let in_flight = InFlight::default();
+        let stall = QUIET;
+        let _stream = answer(&in_flight, None).await;
+        let mut end = in_flight.is_too_much(stall).boxed_local();
+        assert!((&mut end).now_or_never().is_none());
+        advance(10 * stall).await;
+        assert!((&mut end).now_or_never().is_none(), "nothing is owed by a stream");
+        let mut long = answer(&in_flight, Some(3 * PIECE_BYTES)).await;
+        for _ in 0..3 {
+            let piece = next(&mut long).unwrap();
+            assert_eq!(piece.len(), PIECE_BYTES);
+            assert!((&mut end).now_or_never().is_none());
+            advance(stall * 9 / 10).await;
+            assert!((&mut end).now_or_never().is_none());
+            drop(piece);
+        }
+        assert_eq!(next(&mut long), None);
+        drop(long);
+        assert!((&mut end).now_or_never().is_none());
+        advance(10 * stall).await;
+        assert!((&mut end).now_or_never().is_none(), "all is taken");
+        let _untaken = answer(&in_flight, Some(1)).await;
+        assert!((&mut end).now_or_never().is_none());
+        advance(stall).await;
+        assert!((&mut end).now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn an_answer_has_its_room_until_the_last_piece_of_it_is_written() {
+        let in_flight = InFlight::default();
+        let used = || ROOM_KIB as usize - in_flight.room.available_permits();
+        let mut whole = answer(&in_flight, Some(100 * 1024)).await;
+        assert_eq!(used(), 100, "and no more than it has come to need");
+        let _stream = answer(&in_flight, None).await;
+        assert_eq!(used(), 100, "a stream has none");
+        let mut pieces = Vec::new();
+        while let Some(piece) = next(&mut whole) {
+            pieces.push(piece);
+        }
+        drop(whole);
+        assert_eq!(used(), 100);
+        let last = pieces.pop().map(|mut piece| piece.split_off(1));
+        drop(pieces);
+        assert_eq!(used(), 100, "a part of a piece is one, too");
+        drop(last);
+        assert_eq!(used(), 0);
+    }
 }
