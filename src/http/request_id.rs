@@ -79,7 +79,8 @@ pub(crate) async fn name_requests(
     Ok(answer)
 }
 
-#[cfg(all(test, feature = "server"))]
+#[cfg(test)]
+#[cfg(feature = "server")]
 mod tests {
     use super::*;
 
