@@ -17,9 +17,17 @@ fi
 
 status=0
 "$deny" check licenses bans sources || status=1
-if "$deny" fetch db; then
+fetched=0
+said=$(LC_ALL=C "$deny" fetch db 2>&1) || fetched=$?
+[[ -z $said ]] || printf '%s\n' "$said" >&2
+# What git says, and the resolver, where there is no way to the server. Anything else is a failure.
+no_way='[Cc]ould not resolve (host|proxy)|[Cc]ould not connect|[Ff]ailed to connect|Connection (refused|reset|timed out)|Operation timed out|Network is unreachable|No route to host|Temporary failure in name resolution'
+if ((fetched == 0)); then
   "$deny" check --disable-fetch advisories || status=1
-else
+elif grep -qE "$no_way" <<<"$said"; then
   echo "NOT CHECKED: advisories; their database cannot be reached"
+else
+  echo "NOT CHECKED: advisories; fetching their database failed, and not for want of a connection" >&2
+  status=1
 fi
 exit "$status"

@@ -124,7 +124,8 @@ impl Application {
                         .add((header::REFERRER_POLICY, "no-referrer"))
                         .add((header::CONTENT_SECURITY_POLICY, POLICY))
                         .add((header::CACHE_CONTROL, "no-store")),
-                );
+                )
+                .wrap(from_fn(http::name_requests));
             let app = app.into_factory().map_err(|error: Error| error.error_response());
             map_config(app, |()| AppConfig::default())
         };

@@ -76,11 +76,11 @@ pub(crate) struct ServerConfig {
     #[command(flatten)]
     pub(crate) hub: HubSettings,
 
-    /// Publishes in a second, by each token and each address; 1000 if not set, but then none for this machine
+    /// Publishes in a second, by each token and each address; 1000 if not set, but then none for this machine and private networks
     #[arg(long, env = "CLEARSIDE_PUBLISH_RATE", value_name = "N")]
     publish_rate: Option<NonZeroU32>,
 
-    /// Connections in a second, by each token and each address; 100 if not set, but then none for this machine
+    /// Connections in a second, by each token and each address; 100 if not set, but then none for this machine and private networks
     #[arg(long, env = "CLEARSIDE_CONNECT_RATE", value_name = "N")]
     connect_rate: Option<NonZeroU32>,
 
@@ -173,7 +173,7 @@ impl ServerConfig {
     pub(crate) fn rate_limits(&self) -> RateLimits {
         let limit = |set: Option<NonZeroU32>, default| RateLimit {
             per_second: set.unwrap_or(default),
-            counts_loopback: set.is_some(),
+            counts_own_network: set.is_some(),
         };
         RateLimits {
             publishes: limit(self.publish_rate, PUBLISH_RATE),

@@ -17,6 +17,7 @@ mod preflight;
 mod publish;
 mod query;
 mod rate;
+mod request_id;
 mod status;
 mod stream;
 mod target;
@@ -43,8 +44,11 @@ pub use self::{
 };
 #[cfg(feature = "server")]
 pub(crate) use self::{
-    host::refuse_foreign_hosts, limits::limit_heads, origin::refuse_foreign_pages,
+    host::{is_loopback, refuse_foreign_hosts},
+    limits::{is_too_large, limit_heads},
+    origin::refuse_foreign_pages,
     preflight::word_preflights,
+    request_id::{RequestId, name_requests},
 };
 use crate::{auth::Authority, hub::Hub, orchestrator::Players, stream_key::StreamKind};
 
@@ -204,7 +208,11 @@ pub fn cors(origins: &[String]) -> Cors {
             header::HeaderName::from_static("idempotency-key"),
             header::HeaderName::from_static("last-event-id"),
         ])
-        .expose_headers([header::RETRY_AFTER, header::WWW_AUTHENTICATE])
+        .expose_headers([
+            header::RETRY_AFTER,
+            header::WWW_AUTHENTICATE,
+            header::HeaderName::from_static("x-request-id"),
+        ])
         .supports_credentials()
         .max_age(3600);
     origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin))

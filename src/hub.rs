@@ -29,6 +29,7 @@ use std::{
 use actix::{Actor, Addr, ArbiterHandle, Message};
 use uuid::Uuid;
 
+pub(crate) use self::registry::is_of_own_network;
 pub use self::{
     broadcast::{BATCH_MAX, Broadcast, BroadcastError, PublishError, Published},
     config::HubConfig,

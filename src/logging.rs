@@ -2,13 +2,16 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use env_logger::{Builder, fmt::Formatter};
+use env_logger::{Builder, Logger, fmt::Formatter};
 use log::{
-    Record,
-    kv::{self, Key, Value, VisitSource},
+    Log, Metadata, Record,
+    kv::{self, Key, Source, Value, VisitSource},
 };
 
-use crate::config::{LogConfig, LogFormat};
+use crate::{
+    config::{LogConfig, LogFormat},
+    http::RequestId,
+};
 
 /// What a server logs unless it is said otherwise.
 pub(crate) const SERVER_FILTER: &str = "info,actix_server=warn,actix_http::h2=error";
@@ -29,7 +32,48 @@ pub(crate) fn init(config: &LogConfig, default_filter: &str) {
             builder.format(write_json);
         }
     }
-    builder.init();
+    let logger = builder.build();
+    log::set_max_level(logger.filter());
+    // Only a second one would be refused.
+    let _ = log::set_boxed_logger(Box::new(OfRequests(logger)));
+}
+
+/// Adds to each record the name of the request that is answered at that moment.
+struct OfRequests(Logger);
+
+impl Log for OfRequests {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        self.0.enabled(metadata)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if !self.0.matches(record) {
+            return;
+        }
+        match RequestId::current() {
+            Some(id) => {
+                let pairs = WithRequest { id, rest: record.key_values() };
+                self.0.log(&record.to_builder().key_values(&pairs).build());
+            }
+            None => self.0.log(record),
+        }
+    }
+
+    fn flush(&self) {
+        self.0.flush();
+    }
+}
+
+struct WithRequest<'a> {
+    id: RequestId,
+    rest: &'a dyn Source,
+}
+
+impl Source for WithRequest<'_> {
+    fn visit<'kvs>(&'kvs self, visitor: &mut dyn VisitSource<'kvs>) -> Result<(), kv::Error> {
+        self.rest.visit(visitor)?;
+        visitor.visit_pair(Key::from_str("request"), Value::from(self.id.as_str()))
+    }
 }
 
 fn write_json(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {

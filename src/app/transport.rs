@@ -169,9 +169,13 @@ impl Transport {
                 fn_service(accept).and_then(http1(app(), &stopping))
             }),
             Self::H2c => builder.listen(NAME, listener, move || {
-                let accept = move |io: TcpStream| async move {
-                    let protocol = protocol_of(&io).await?;
-                    Ok(accepted(io, protocol, liveness))
+                let accept_stopping = stopping.clone();
+                let accept = move |io: TcpStream| {
+                    let stopping = accept_stopping.clone();
+                    async move {
+                        let protocol = protocol_of(&io, &stopping).await?;
+                        Ok(accepted(io, protocol, liveness))
+                    }
                 };
                 fn_service(accept).and_then(ByProtocol {
                     http1: http1(app(), &stopping),
@@ -221,12 +225,19 @@ fn accepted<T: Socket>(io: T, protocol: Protocol, liveness: Liveness) -> Accepte
     (io, protocol, peer)
 }
 
-/// What its first bytes say, which stay where they are.
-async fn protocol_of(io: &TcpStream) -> Result<Protocol, DispatchError> {
+/// What its first bytes say, which stay where they are. A stop waits for nobody who says nothing.
+async fn protocol_of(
+    io: &TcpStream,
+    stopping: &GracefulShutdownSignal,
+) -> Result<Protocol, DispatchError> {
     const PREFACE: &[u8] = b"PRI * HTTP/2";
     let mut first = [0; PREFACE.len()];
-    let peeked = tokio::time::timeout(HEAD_TIMEOUT, io.peek(&mut first)).await;
-    peeked.map_err(|_| DispatchError::SlowRequestTimeout)??;
+    tokio::select! {
+        biased;
+        peeked = io.peek(&mut first) => peeked?,
+        () = stopping.notified() => return Err(DispatchError::DisconnectTimeout),
+        () = tokio::time::sleep(HEAD_TIMEOUT) => return Err(DispatchError::SlowRequestTimeout),
+    };
     Ok(if first == PREFACE { Protocol::Http2 } else { Protocol::Http1 })
 }
 
@@ -280,15 +291,21 @@ where
     apply_fn_factory(service, move |accepted: Accepted<T>, service: &_| {
         let connection = service.call(accepted);
         let (in_flight, stopping) = (next.take(), stopping.clone());
-        let stop = async move {
-            stopping.notified().await;
-            in_flight.settled(DISCONNECT_TIMEOUT).await;
-        };
         async move {
-            tokio::select! {
+            let stop = async {
+                stopping.notified().await;
+                in_flight.settled(DISCONNECT_TIMEOUT).await;
+            };
+            let end = tokio::select! {
                 end = connection => end,
                 () = stop => Ok(()),
-            }
+                () = in_flight.is_too_much(liveness.stall) => {
+                    log::warn!("an HTTP/2 connection takes none of its answers, or asks for too much");
+                    Ok(())
+                }
+            };
+            in_flight.close();
+            end
         }
     })
 }

@@ -1,6 +1,11 @@
 //! A client for running servers.
 
-use std::{fs, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fs,
+    path::PathBuf,
+    sync::{Arc, Once},
+    time::Duration,
+};
 
 use actix::{Actor, Context, Handler, ResponseFuture};
 use anyhow::{Context as _, bail};
@@ -16,6 +21,7 @@ use super::tls;
 use crate::{
     config::Hidden,
     event::{IdempotencyKey, NewEvent},
+    http::is_loopback,
     hub::{Broadcast, PublishError, Published},
     stream_key::StreamKey,
 };
@@ -44,18 +50,44 @@ pub(super) struct ServerArgs {
 
 impl ServerArgs {
     pub(super) fn token(&self) -> anyhow::Result<Option<String>> {
-        let Some(path) = &self.token_file else {
-            return Ok(self.token.as_ref().map(|Hidden(token)| token.clone()));
+        let token = match &self.token_file {
+            None => self.token.as_ref().map(|Hidden(token)| token.clone()),
+            Some(path) => {
+                let read = fs::read_to_string(path);
+                let token = read.with_context(|| format!("cannot read {}", path.display()))?;
+                Some(token.trim().to_owned())
+            }
         };
-        let read = fs::read_to_string(path);
-        let token = read.with_context(|| format!("cannot read {}", path.display()))?;
-        Ok(Some(token.trim().to_owned()))
+        if token.is_some() {
+            self.warn_of_listeners();
+        }
+        Ok(token)
     }
 
     /// How to speak to it; none: without TLS.
     pub(super) fn tls(&self) -> anyhow::Result<Option<Arc<ClientConfig>>> {
-        let is_https = self.url.starts_with("https://");
-        is_https.then(|| tls::client_config(self.ca_file.as_deref())).transpose()
+        if self.url.starts_with("https://") {
+            return tls::client_config(self.ca_file.as_deref()).map(Some);
+        }
+        if self.ca_file.is_some() {
+            bail!("--ca-file is for a server with TLS, and {} is none: write https://", self.url);
+        }
+        Ok(None)
+    }
+
+    /// Says so if whoever listens on the way will have the token.
+    fn warn_of_listeners(&self) {
+        let host = self.url.strip_prefix("http://").and_then(|rest| rest.split('/').next());
+        let host = host.map(|host| host.rsplit_once('@').map_or(host, |(_, host)| host));
+        if host.is_some_and(|host| !is_loopback(host)) {
+            static SAID: Once = Once::new();
+            SAID.call_once(|| {
+                let url = &self.url;
+                log::warn!(
+                    "the token goes to {url} in plain sight of whoever is on the way: use https://"
+                );
+            });
+        }
     }
 }
 

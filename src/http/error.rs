@@ -11,7 +11,7 @@ use actix_web::{
 };
 use serde::Serialize;
 
-use super::rate::TooOften;
+use super::{rate::TooOften, request_id::RequestId};
 use crate::{
     auth::Rejected,
     event::{EventError, JsonError},
@@ -21,7 +21,7 @@ use crate::{
     stream_key::InvalidStreamKey,
 };
 
-/// An error as a client sees it: `{"error":{"code","message"}}`.
+/// An error as a client sees it: `{"error":{"code","message","requestId"}}`, the last where requests have names.
 #[derive(Debug)]
 pub(super) struct ApiError {
     status: StatusCode,
@@ -37,9 +37,12 @@ struct Body<'a> {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct BodyError<'a> {
     code: &'a str,
     message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
 }
 
 impl ApiError {
@@ -154,10 +157,6 @@ impl ApiError {
     pub(super) fn internal() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the server has made a mistake")
     }
-
-    fn body(&self) -> Body<'_> {
-        Body { error: BodyError { code: self.code, message: &self.message } }
-    }
 }
 
 impl fmt::Display for ApiError {
@@ -179,7 +178,11 @@ impl ResponseError for ApiError {
         if let Some((name, value)) = &self.header {
             answer.insert_header((name.clone(), value.as_str()));
         }
-        answer.json(self.body())
+        log::debug!(status = self.status.as_u16(), code = self.code; "answered with an error");
+        let request_id = RequestId::current();
+        let request_id = request_id.as_ref().map(RequestId::as_str);
+        let error = BodyError { code: self.code, message: &self.message, request_id };
+        answer.json(Body { error })
     }
 }
 

@@ -27,7 +27,8 @@ pub(crate) async fn refuse_foreign_hosts(
     next.call(request).await.map(ServiceResponse::map_into_left_body)
 }
 
-fn is_loopback(host: &str) -> bool {
+/// Whether a name, with or without a port, leads to this machine wherever it is used.
+pub(crate) fn is_loopback(host: &str) -> bool {
     if let Some((address, _)) = host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         return address.parse::<Ipv6Addr>().is_ok_and(|address| address.is_loopback());
     }

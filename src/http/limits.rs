@@ -4,6 +4,7 @@ use actix_web::{
     Error, ResponseError,
     body::{EitherBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
+    http::header::{self, HeaderMap},
     middleware::Next,
 };
 
@@ -23,18 +24,69 @@ pub(crate) async fn limit_heads(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<EitherBody<impl MessageBody>>, Error> {
-    let mut all = 0;
-    for (count, (name, value)) in (1..).zip(request.headers()) {
-        let len = name.as_str().len() + value.len();
-        all += len;
-        // A cursor is never refused, whatever it is: an `EventSource` would not come back.
-        let is_cursor = name.as_str() == "last-event-id";
-        if count > HEADERS_MAX || all > HEADERS_BYTES_MAX || (len > HEADER_BYTES_MAX && !is_cursor)
-        {
-            // Not as an `Err`: that would go past the middleware that adds the usual headers.
-            let refusal = ApiError::headers_too_large().error_response();
-            return Ok(request.into_response(refusal).map_into_right_body());
-        }
+    if is_too_large(request.headers()) {
+        // Not as an `Err`: that would go past the middleware that adds the usual headers.
+        let refusal = ApiError::headers_too_large().error_response();
+        return Ok(request.into_response(refusal).map_into_right_body());
     }
     next.call(request).await.map(ServiceResponse::map_into_left_body)
+}
+
+/// Whether a head is longer than it may be.
+pub(crate) fn is_too_large(headers: &HeaderMap) -> bool {
+    let (mut count, mut all, mut cookie) = (0, 0, 0);
+    for (name, value) in headers {
+        let mut len = name.as_str().len() + value.len();
+        all += len;
+        // Over HTTP/2, browsers send their one cookie header in pieces.
+        if *name == header::COOKIE {
+            count += usize::from(cookie == 0);
+            cookie += len;
+            len = cookie;
+        } else {
+            count += 1;
+        }
+        // A cursor is never refused, whatever it is: an `EventSource` would not come back.
+        let is_long = len > HEADER_BYTES_MAX && name.as_str() != "last-event-id";
+        if count > HEADERS_MAX || all > HEADERS_BYTES_MAX || is_long {
+            return true;
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    fn head(headers: &[(&'static str, usize)]) -> HeaderMap {
+        let mut head = HeaderMap::new();
+        for (name, len) in headers {
+            let value = HeaderValue::try_from("x".repeat(*len)).unwrap();
+            head.append(HeaderName::from_static(name), value);
+        }
+        head
+    }
+
+    #[test]
+    fn a_cookie_in_pieces_is_one_header_and_as_long_as_all_of_them() {
+        for (headers, expected) in [
+            (vec![("a", 1); 96], false),
+            (vec![("a", 1); 97], true),
+            (vec![("cookie", 1); 500], false),
+            ([vec![("a", 1); 95], vec![("cookie", 1); 200]].concat(), false),
+            ([vec![("cookie", 1); 200], vec![("a", 1); 96]].concat(), true),
+            (vec![("cookie", 8_000)], false),
+            (vec![("cookie", 1_000); 8], false),
+            (vec![("cookie", 1_000); 9], true),
+            (vec![("a", 1_000); 9], false),
+            (vec![("a", 8_193)], true),
+            (vec![("last-event-id", 20_000)], false),
+            (vec![("a", 8_000); 5], true),
+        ] {
+            assert_eq!(is_too_large(&head(&headers)), expected, "{:?} …", headers.first());
+        }
+    }
 }

@@ -1,9 +1,14 @@
 //! Where a request comes from.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    sync::Once,
+};
 
 use actix_web::HttpRequest;
 use ipnet::IpNet;
+
+use crate::hub::is_of_own_network;
 
 /// The address that limits are counted by: the peer's, or the one that a trusted proxy says it has it from.
 ///
@@ -12,6 +17,9 @@ pub(super) fn client_address(request: &HttpRequest, trusted: &[IpNet]) -> Option
     let peer = request.peer_addr()?.ip().to_canonical();
     let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(&address));
     let mut client = peer;
+    if !is_trusted(peer) && is_of_own_network(peer) {
+        warn_of_proxy(request, peer);
+    }
     // Each proxy appends where it has the request from, so what comes before the first stranger's word is
     // anybody's.
     for hop in hops(request).rev() {
@@ -22,6 +30,18 @@ pub(super) fn client_address(request: &HttpRequest, trusted: &[IpNet]) -> Option
         client = address;
     }
     Some(network(client))
+}
+
+/// Says, once, that somebody near us speaks for others and is not believed.
+fn warn_of_proxy(request: &HttpRequest, peer: IpAddr) {
+    static SAID: Once = Once::new();
+    if !SAID.is_completed() && request.headers().contains_key("x-forwarded-for") {
+        SAID.call_once(|| {
+            let what = "requests come by a proxy that is not named (--trusted-proxy): limits by address \
+                        cannot tell those behind it apart";
+            log::warn!(address:% = peer; "{what}");
+        });
+    }
 }
 
 fn hops(request: &HttpRequest) -> impl DoubleEndedIterator<Item = Option<IpAddr>> {

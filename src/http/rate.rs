@@ -19,7 +19,7 @@ use governor::{
     state::keyed::HashMapStateStore,
 };
 
-use crate::auth::Access;
+use crate::{auth::Access, hub::is_of_own_network};
 
 /// For how many seconds' worth somebody may come at once who has been away for as long.
 const BURST_SECS: u32 = 10;
@@ -32,8 +32,10 @@ const CHECKS_PER_SWEEP: u32 = 4096;
 pub struct RateLimit {
     /// How often in a second, in the long run; ten seconds' worth of it may come at once.
     pub per_second: NonZeroU32,
-    /// Whether it is kept by those, too, who come from this machine: behind a proxy that may be everybody.
-    pub counts_loopback: bool,
+    /// Whether it is kept by addresses of our own network, too, as in
+    /// [`HubConfig::counts_own_network`](crate::HubConfig::counts_own_network): one of them may be a proxy's, and
+    /// then it is everybody's.
+    pub counts_own_network: bool,
 }
 
 /// How often one token, and one address, may publish and connect.
@@ -74,7 +76,7 @@ pub(super) struct TooOften {
 pub(super) struct Rate {
     subjects: Keyed<Arc<str>>,
     addresses: Keyed<IpAddr>,
-    counts_loopback: bool,
+    counts_own_network: bool,
 }
 
 impl From<RateLimit> for Rate {
@@ -84,7 +86,7 @@ impl From<RateLimit> for Rate {
         Self {
             subjects: Keyed::new(quota),
             addresses: Keyed::new(quota),
-            counts_loopback: limit.counts_loopback,
+            counts_own_network: limit.counts_own_network,
         }
     }
 }
@@ -107,7 +109,7 @@ impl Rate {
     }
 
     fn counted(&self, address: Option<IpAddr>) -> Option<IpAddr> {
-        address.filter(|address| self.counts_loopback || !address.is_loopback())
+        address.filter(|address| self.counts_own_network || !is_of_own_network(*address))
     }
 }
 
@@ -160,8 +162,8 @@ impl<K: Hash + Eq + Clone> Keyed<K> {
 mod tests {
     use super::*;
 
-    fn rate(per_second: u32, counts_loopback: bool) -> Rate {
-        RateLimit { per_second: per_second.try_into().unwrap(), counts_loopback }.into()
+    fn rate(per_second: u32, counts_own_network: bool) -> Rate {
+        RateLimit { per_second: per_second.try_into().unwrap(), counts_own_network }.into()
     }
 
     #[test]
@@ -186,14 +188,27 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_is_counted_only_if_it_is_asked_for() {
-        let address = Some("127.0.0.1".parse().unwrap());
+    fn our_own_network_is_counted_only_if_it_is_asked_for() {
         let (spared, counted) = (rate(1, false), rate(1, true));
         let nobody = Access::everything();
-        let refused =
-            |rate: &Rate| (0..20).filter(|_| rate.count(&nobody, address).is_err()).count();
-        assert_eq!(refused(&spared), 0);
-        assert!(refused(&counted) >= 9);
+        for (address, is_own) in [
+            ("127.0.0.1", true),
+            ("::1", true),
+            ("10.0.0.5", true),
+            ("172.17.0.1", true),
+            ("192.168.1.9", true),
+            ("fd00::", true),
+            ("198.51.100.1", false),
+            ("2001:db8::", false),
+        ] {
+            let address = Some(address.parse().unwrap());
+            let refused =
+                |rate: &Rate| (0..20).filter(|_| rate.count(&nobody, address).is_err()).count();
+            assert_eq!(refused(&spared) == 0, is_own, "{address:?}");
+            assert!(refused(&counted) >= 9, "{address:?}");
+            assert_eq!(spared.check_address(address).is_ok(), is_own, "{address:?}");
+            assert!(counted.check_address(address).is_err(), "{address:?}");
+        }
     }
 
     #[test]

@@ -147,7 +147,7 @@ impl Registry {
 }
 
 /// Whether an address is this machine's or of a network that is not the open one.
-fn is_of_own_network(address: IpAddr) -> bool {
+pub(crate) fn is_of_own_network(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => v4.is_loopback() || v4.is_private() || v4.is_link_local(),
         IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),

@@ -15,15 +15,15 @@
 //! | CSRF, JSON only | `a_cookie_changes_something_only_for_a_page_that_belongs_here`, `only_json_is_taken_and_only_plain`, `without_keys_pages_of_other_origins_change_nothing_either`, `a_known_path_with_another_method_says_which_it_has` |
 //! | leaks between streams | `every_route_asks_for_its_own_grant_on_its_own_stream`, `a_list_has_what_the_token_may_read_and_hints_at_nothing_else`, `the_ids_of_one_stream_tell_nothing_on_another_and_a_client_id_opens_nothing` |
 //! | enumeration | `every_route_asks_for_its_own_grant_on_its_own_stream`, `a_list_does_not_tell_how_many_streams_of_others_there_are`, `what_is_sent_to_a_stream_that_has_ended_needs_the_grant_all_the_same` |
-//! | floods of connections | `whoever_is_one_too_many_is_told_to_come_back_and_let_in_once_one_leaves`, `a_name_has_so_many_connections_whatever_its_tokens_and_addresses_are`, `tickets_are_counted_with_the_token_that_they_come_from`, `an_address_of_our_own_network_is_not_counted_unless_that_is_asked_for`, `a_server_that_is_full_says_so_with_503_to_what_is_no_event_source`, `nobody_is_believed_who_is_no_trusted_proxy`, `connections_of_any_kind_leave_descriptors_for_the_database`, `who_says_nothing_in_a_tls_handshake_is_let_go_and_keeps_nobody_out_meanwhile` |
+//! | floods of connections | `whoever_is_one_too_many_is_told_to_come_back_and_let_in_once_one_leaves`, `a_name_has_so_many_connections_whatever_its_tokens_and_addresses_are`, `tickets_are_counted_with_the_token_that_they_come_from`, `an_address_of_our_own_network_is_not_counted_unless_that_is_asked_for`, `our_own_network_is_counted_only_if_it_is_asked_for`, `a_server_that_is_full_says_so_with_503_to_what_is_no_event_source`, `nobody_is_believed_who_is_no_trusted_proxy`, `connections_of_any_kind_leave_descriptors_for_the_database`, `who_says_nothing_in_a_tls_handshake_is_let_go_and_keeps_nobody_out_meanwhile` |
 //! | floods of requests | `an_address_that_publishes_too_often_has_to_wait_and_others_do_not`, `a_token_is_counted_wherever_it_is_used`, `tickets_and_looks_at_a_stream_are_counted_as_connections`, `whoever_is_refused_too_often_has_to_wait`, `whoever_floods_with_bad_tokens_has_none_of_them_looked_at_for_a_while` |
-//! | slow heads, bodies and readers | `what_is_no_proper_request_gets_a_bare_status_and_the_end_of_the_connection`, `a_body_that_is_too_slow_is_answered_in_the_same_shape_and_stores_nothing`, `a_client_that_does_not_read_delays_nobody_and_misses_nothing`, `a_follower_that_takes_nothing_any_more_is_found_out` |
+//! | slow heads, bodies and readers | `what_is_no_proper_request_gets_a_bare_status_and_the_end_of_the_connection`, `a_body_that_is_too_slow_is_answered_in_the_same_shape_and_stores_nothing`, `a_client_that_does_not_read_delays_nobody_and_misses_nothing`, `a_follower_that_takes_nothing_any_more_is_found_out`, `answers_that_nobody_takes_have_so_much_room_and_no_more`, `whoever_takes_none_of_its_answers_is_let_go_and_a_slow_follower_is_not`, `whoever_asks_for_too_much_without_taking_it_is_let_go` |
 //! | bodies that are huge or hostile | `what_is_nested_too_deeply_or_too_long_stores_nothing`, `only_json_is_taken_and_only_plain`, `bodies_are_bounded_before_they_are_read` |
-//! | header bombs | `what_is_no_proper_request_gets_a_bare_status_and_the_end_of_the_connection`, `http1_works_over_tls_and_the_limits_hold_there_too`, `a_head_has_so_many_headers_and_no_more` |
+//! | header bombs | `what_is_no_proper_request_gets_a_bare_status_and_the_end_of_the_connection`, `http1_works_over_tls_and_the_limits_hold_there_too`, `a_head_has_so_many_headers_and_no_more`, `a_cookie_in_pieces_is_one_header_and_as_long_as_all_of_them` |
 //! | replay bombs | `chunks_are_small_but_never_empty`, `a_late_joiner_gets_a_long_history_in_order_while_live_events_go_on`, `a_backlog_is_bounded_in_bytes_and_whoever_exceeds_it_misses_nothing` |
 //! | forged lines of the log | `nothing_that_a_stranger_sends_can_forge_a_line_of_the_log` |
 //! | timing | nothing to test: signatures are compared by the cryptographic library, and there are no passwords |
-//! | errors | `assert_refused`, for every refusal here; `a_page_that_is_refused_is_no_page`, `bad_input_gets_a_clear_answer_stores_nothing_and_disturbs_nobody` |
+//! | errors | `assert_refused`, for every refusal here; `every_answer_has_a_name_and_errors_say_it`, `a_name_is_taken_over_if_it_is_one_and_never_repeated_if_not`, `what_is_logged_of_a_request_has_its_name`, `a_page_that_is_refused_is_no_page`, `bad_input_gets_a_clear_answer_stores_nothing_and_disturbs_nobody` |
 //! | smuggling | `what_is_no_proper_request_gets_a_bare_status_and_the_end_of_the_connection` |
 //! | supply chain | `nothing_that_is_used_is_below_its_floor_or_banned`; `scripts/deny.sh` |
 //! | TLS, HTTP/2 | `http1_works_over_tls_and_the_limits_hold_there_too`, `a_certificate_is_renewed_without_a_restart`, `a_follower_that_answers_no_ping_is_dead_and_one_that_does_is_not`, `a_connection_that_is_closed_takes_its_quiet_streams_with_it_at_once`, `a_connection_that_is_merely_open_does_not_hold_up_a_stop_and_what_is_asked_is_answered`, `a_server_is_believed_only_if_an_authority_that_is_believed_vouches_for_it` |
@@ -36,9 +36,11 @@ mod gone;
 mod http2;
 mod https;
 mod limits;
+mod request_ids;
 mod start;
 mod streams;
 mod tokens;
+mod untaken;
 
 use std::{
     cell::RefCell,
@@ -172,7 +174,9 @@ fn assert_refused(answer: &Answer, status: u16, code: &str, challenge: Option<&s
     assert_eq!(answer.header("content-security-policy"), Some(policy), "{what}");
     let json = answer.json();
     let fields: Vec<_> = json["error"].as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!((json.as_object().unwrap().len(), fields), (1, vec!["code", "message"]), "{what}");
+    let expected = vec!["code", "message", "requestId"];
+    assert_eq!((json.as_object().unwrap().len(), fields), (1, expected), "{what}");
+    assert_eq!(json["error"]["requestId"].as_str(), answer.header("x-request-id"), "{what}");
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! HTTP/2 followers that are gone, with a word or without one.
 
-use std::net::SocketAddr;
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use h2::{RecvStream, client::SendRequest};
@@ -175,4 +178,27 @@ async fn a_connection_that_does_not_say_what_it_speaks_is_closed() {
     let mut read = Vec::new();
     let _ = within("its end", silent.read_to_end(&mut read)).await;
     assert!(read.is_empty(), "{read:?}");
+}
+
+#[actix_web::test]
+async fn who_says_nothing_does_not_hold_up_a_stop() {
+    let folder = tempfile::tempdir().unwrap();
+    // They would have five seconds. A busy machine may need more than one look.
+    eventually("a stop that waits for none of them", async || {
+        let mut server = Process::serve(folder.path(), 0, &["--h2c", "--drain", "1h"]).await;
+        let begun = Instant::now();
+        let mut silent = Vec::new();
+        for _ in 0..8 {
+            silent.push(TcpStream::connect(server.address).await.unwrap());
+        }
+        // This one is taken in after them, and so they have been as well.
+        let connection = http2(TcpStream::connect(server.address).await.unwrap()).await;
+        clients(&connection, server.address).await;
+        drop(connection);
+        server.signal("TERM");
+        let status = server.exit().await;
+        assert_eq!(status.code(), Some(0), "{}", server.stderr());
+        begun.elapsed() < Duration::from_secs(4)
+    })
+    .await;
 }

@@ -103,7 +103,14 @@ pub(super) async fn ask(
     (answer.status().as_u16(), answer.into_body())
 }
 
-fn new_request(method: &str, uri: &str) -> http::Request<()> {
+pub(super) async fn head_of(sender: &SendRequest<Bytes>, path: &str) -> http::Response<()> {
+    let mut sender = within("room for a stream", sender.clone().ready()).await.unwrap();
+    let request = new_request("GET", &format!("https://localhost{path}"));
+    let (answer, _) = sender.send_request(request, true).unwrap();
+    within(path, answer).await.unwrap().map(|_| ())
+}
+
+pub(super) fn new_request(method: &str, uri: &str) -> http::Request<()> {
     let request = http::Request::builder().version(http::Version::HTTP_2);
     request.method(method).uri(uri).header("content-type", "application/json").body(()).unwrap()
 }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     cli::{assert_failure, assert_success, stderr, stdout},
-    helpers::{clearside, run, run_with_input},
+    helpers::{Process, clearside, run, run_with_input},
 };
 
 /// A server that asks for tokens, where its certificate is, and one that lets in for everything.
@@ -103,5 +103,42 @@ async fn a_certificate_is_good_for_the_name_that_it_is_for() {
         let output = run(clearside(&[args, &how].concat())).await;
         assert_eq!(output.status.code(), Some(1), "{args:?}");
         assert!(stderr(&output).contains("certificate"), "{args:?}: {}", stderr(&output));
+    }
+}
+
+#[actix_web::test]
+async fn a_token_in_plain_sight_is_warned_of_and_an_authority_is_for_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    let (secret, ca) = (file(&folder, "secret", SECRET), file(&folder, "ca.pem", "none"));
+    let server =
+        Process::serve(folder.path(), 0, &["--jwt-secret-file", secret.to_str().unwrap()]).await;
+    let token = hs256(&super::claims(&json!({ "publish": ["*"], "subscribe": ["*"] })));
+    let token = file(&folder, "token", &token);
+    let port = server.address.port();
+    let events = "{\"type\":\"note\",\"data\":1}\n{\"type\":\"complete\",\"data\":{}}";
+    let with = ["--token-file", token.to_str().unwrap()];
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/sample-conversation.json");
+    let publish: &[&str] = &["publish", "debate/d1", "--jsonl"];
+    let watch: &[&str] = &["watch", "debate/d1", "--from", "earliest"];
+    let play: &[&str] =
+        &["play", sample.to_str().unwrap(), "--conversation", "c1", "--speed", "1000"];
+    for (host, is_warned) in [("127.0.0.1", false), ("localhost", false), ("0.0.0.0", true)] {
+        for args in [publish, watch, play] {
+            let url = format!("http://{host}:{port}");
+            let output =
+                run_with_input(clearside(&[args, &["--url", &url], &with].concat()), events).await;
+            let said = stderr(&output);
+            let warnings = said.matches("in plain sight").count();
+            assert_eq!(warnings, usize::from(is_warned), "{args:?} {url}: {said}");
+            assert!(!is_warned || said.contains(&url), "{said}");
+        }
+    }
+    let url = format!("http://0.0.0.0:{port}");
+    let output = run_with_input(clearside(&[publish, &["--url", &url]].concat()), events).await;
+    assert!(!stderr(&output).contains("in plain sight"), "there is no token: {}", stderr(&output));
+    for args in [publish, watch, play] {
+        let how = ["--url", &url, "--ca-file", ca.to_str().unwrap()];
+        let output = run_with_input(clearside(&[args, &how].concat()), events).await;
+        assert_failure(&output, "--ca-file is for a server with TLS");
     }
 }

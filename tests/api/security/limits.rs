@@ -335,3 +335,19 @@ async fn what_is_no_proper_request_is_refused_and_the_server_goes_on() {
     }
     assert_eq!(server.get("/api/stats", &token).await.status(), 200);
 }
+
+/// Nobody can be told apart behind it: that should not come as a surprise.
+#[actix_web::test]
+async fn a_proxy_that_is_not_named_is_noticed_once_and_one_that_is_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    for (args, times) in [(&[][..], 1), (&["--trusted-proxy", "127.0.0.1"], 0)] {
+        let mut server = Process::serve(folder.path(), 0, args).await;
+        assert_eq!(crate::helpers::post(server.address, EVENTS, b"").await.status(), 400);
+        assert!(!server.stderr().contains("a proxy that is not named"), "it names nobody");
+        for _ in 0..3 {
+            assert_eq!(publish_from(&server, "198.51.100.1").await.status(), 201);
+        }
+        let log = server.end_and_read_log();
+        assert_eq!(log.matches("a proxy that is not named").count(), times, "{log}");
+    }
+}

@@ -40,7 +40,12 @@ async fn ask(
     token: Option<&str>,
 ) -> Answer {
     let token = token.map(|token| format!("Bearer {token}"));
-    let mut headers = vec![("Content-Type", "application/json"), ("Connection", "close")];
+    // All have the same name, so that there is no other difference between refusals.
+    let mut headers = vec![
+        ("Content-Type", "application/json"),
+        ("Connection", "close"),
+        ("X-Request-Id", "asked"),
+    ];
     headers.extend(token.as_deref().map(|token| ("Authorization", token)));
     let body = if body.is_null() { String::new() } else { body.to_string() };
     if method == "GET" && path.ends_with("/stream") {
@@ -187,9 +192,13 @@ async fn a_list_does_not_tell_how_many_streams_of_others_there_are() {
     }
     let reader = server.token(&json!({ "subscribe": ["debates/mine*"] }));
     let [theirs, nobodys, own] = ["other-6", "nobodys", "mine-nobodys"].map(|before| {
-        let (path, reader) = (format!("/api/debates?before={before}"), reader.clone());
+        let path = format!("/api/debates?before={before}");
         let server = &server;
-        async move { server.get(&path, &reader).await }
+        let bearer = format!("Bearer {reader}");
+        async move {
+            let headers = [("Authorization", bearer.as_str()), ("X-Request-Id", "asked")];
+            server.send("GET", &path, &headers, "").await
+        }
     });
     let (theirs, nobodys, own) = tokio::join!(theirs, nobodys, own);
     assert_eq!((theirs.status(), theirs.text()), (400, nobodys.text()), "{}", theirs.text());
