@@ -4,6 +4,7 @@
 //! [state](stream_state), which holds all the rules; one [actor](subscriber) for each connection lives in
 //! its response body.
 
+mod answer;
 mod broadcast;
 mod budget;
 mod config;

@@ -4,24 +4,29 @@ use std::{
     collections::{HashMap, hash_map},
     hash::Hash,
     net::IpAddr,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use actix::{
     Actor, Addr, AsyncContext, Context, Handler, Message, MessageResult, ResponseFuture,
-    dev::Request,
+    dev::{MessageResponse, OneshotSender, Request},
+    prelude::SendError,
 };
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::{
+    answer::Answer,
     broadcast::{Broadcast, PublishError, Published},
     budget::Budget,
     config::HubConfig,
     delivery::Chunk,
     messages::{
         ClientCounts, Connect, ConnectError, Disconnect, HubStats, Inspect, Inspection, NextChunk,
-        Peer, Retire, SendToClient, SendToClientError, Shutdown, Stats, StreamIdle,
+        PassOn, Peer, Retire, SendToClient, SendToClientError, Shutdown, Stats, StreamIdle,
     },
     stream_actor::StreamActor,
     subscriber::Backlog,
@@ -55,10 +60,16 @@ pub struct Registry {
 }
 
 pub(super) struct Entry {
+    way: Arc<Way>,
+    clients: HashMap<Uuid, Client>,
+}
+
+/// The way to a stream's actor. It is shared and never cloned: with each clone of an address, one message more
+/// may wait in the mailbox.
+struct Way {
     address: Addr<StreamActor>,
     /// Messages passed on to this address.
-    routed: u64,
-    clients: HashMap<Uuid, Client>,
+    routed: AtomicU64,
 }
 
 /// One that is connected.
@@ -130,17 +141,15 @@ impl Registry {
             let (config, clock, store) = (Arc::clone(config), clock.clone(), store.clone());
             let idle = ctx.address().recipient();
             let totals = Arc::clone(totals.of_streams());
-            StreamActor::new(key.clone(), config, clock, store, idle, totals, pending).start()
+            StreamActor::new(key.clone(), config, clock, store, idle, totals, pending).launch()
         };
-        let entry = streams.entry(key.clone()).or_insert_with(|| Entry {
-            address: start(),
-            routed: 0,
-            clients: HashMap::new(),
-        });
-        if !entry.address.connected() {
+        let start = || Arc::new(Way { address: start(), routed: AtomicU64::new(0) });
+        let entry = streams
+            .entry(key.clone())
+            .or_insert_with(|| Entry { way: start(), clients: HashMap::new() });
+        if !entry.way.address.connected() {
             log::warn!(stream:% = key; "the stream's actor is gone and is started anew");
-            entry.address = start();
-            entry.routed = 0;
+            entry.way = start();
         }
         entry
     }
@@ -171,8 +180,8 @@ impl Entry {
         M::Result: Send,
         StreamActor: Handler<M>,
     {
-        self.routed += 1;
-        self.address.send(question)
+        self.way.routed.fetch_add(1, Ordering::Relaxed);
+        self.way.address.send(question)
     }
 
     /// Passes on what must not be lost, and is bounded by the number of connections.
@@ -183,8 +192,22 @@ impl Entry {
         M::Result: Send,
         StreamActor: Handler<M>,
     {
-        self.routed += 1;
-        self.address.do_send(fact);
+        self.way.routed.fetch_add(1, Ordering::Relaxed);
+        self.way.address.do_send(fact);
+    }
+}
+
+impl Way {
+    /// Passes on what there has to be room for.
+    fn try_tell<M>(&self, fact: M) -> Result<(), SendError<M>>
+    where
+        M: Message + Send + 'static,
+        M::Result: Send,
+        StreamActor: Handler<M>,
+    {
+        self.address.try_send(fact)?;
+        self.routed.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 }
 
@@ -249,14 +272,43 @@ impl Handler<Disconnect> for Registry {
 }
 
 impl Handler<Broadcast> for Registry {
-    type Result = ResponseFuture<Result<Published, PublishError>>;
+    type Result = Passed;
 
     fn handle(&mut self, broadcast: Broadcast, ctx: &mut Self::Context) -> Self::Result {
         if let Some(limit) = self.exceeded_limit(&broadcast) {
-            return Box::pin(async move { Err(PublishError::TooLarge { limit }) });
+            return Passed(Err(PublishError::TooLarge { limit }));
         }
-        let published = self.entry(&broadcast.stream.clone(), ctx).ask(broadcast);
-        Box::pin(async move { published.await.unwrap_or(Err(PublishError::Unavailable)) })
+        let way = Arc::clone(&self.entry(&broadcast.stream.clone(), ctx).way);
+        Passed(Ok((way, broadcast)))
+    }
+}
+
+/// What becomes of a broadcast: its stream's actor answers it, and no task here waits for that.
+pub struct Passed(Result<(Arc<Way>, Broadcast), PublishError>);
+
+impl std::fmt::Debug for Passed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Passed").finish_non_exhaustive()
+    }
+}
+
+impl MessageResponse<Registry, Broadcast> for Passed {
+    fn handle(
+        self,
+        _: &mut Context<Registry>,
+        asker: Option<OneshotSender<Result<Published, PublishError>>>,
+    ) {
+        let answer = Answer::to(asker);
+        match self.0 {
+            Err(error) => answer.give(Err(error)),
+            Ok((way, broadcast)) => match way.try_tell(PassOn { broadcast, answer }) {
+                Err(SendError::Full(PassOn { answer, .. })) => {
+                    answer.give(Err(PublishError::Overloaded));
+                }
+                // What an actor that is gone leaves behind answers by itself.
+                Ok(()) | Err(SendError::Closed(_)) => {}
+            },
+        }
     }
 }
 
@@ -334,7 +386,9 @@ impl Handler<StreamIdle> for Registry {
         _: &mut Self::Context,
     ) {
         let is_idle = |entry: &Entry| {
-            entry.address == address && entry.routed == handled && entry.clients.is_empty()
+            entry.way.address == address
+                && entry.way.routed.load(Ordering::Relaxed) == handled
+                && entry.clients.is_empty()
         };
         if self.streams.get(&stream).is_some_and(is_idle) {
             self.streams.remove(&stream);
@@ -355,9 +409,8 @@ impl Handler<Shutdown> for Registry {
             let _ = last.send(());
         }
         for entry in self.streams.values_mut() {
-            entry.routed += 1;
             // One whose mailbox is full has its connections closed by the server instead.
-            let _ = entry.address.try_send(shutdown);
+            let _ = entry.way.try_tell(shutdown);
         }
         Box::pin(async move { gone.await.unwrap_or_default() })
     }
