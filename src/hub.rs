@@ -18,6 +18,7 @@ mod stream_actor;
 mod stream_state;
 mod subscriber;
 mod totals;
+mod way;
 
 use std::{
     sync::{

@@ -4,15 +4,12 @@ use std::{
     collections::{HashMap, hash_map},
     hash::Hash,
     net::IpAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
 };
 
 use actix::{
-    Actor, Addr, AsyncContext, Context, Handler, Message, MessageResult, ResponseFuture,
-    dev::{MessageResponse, OneshotSender, Request},
+    Actor, AsyncContext, Context, Handler, MessageResult, ResponseFuture,
+    dev::{MessageResponse, OneshotSender},
     prelude::SendError,
 };
 use tokio::sync::oneshot;
@@ -31,6 +28,7 @@ use super::{
     stream_actor::StreamActor,
     subscriber::Backlog,
     totals::Totals,
+    way::Way,
 };
 use crate::{
     clock::Clock,
@@ -60,16 +58,8 @@ pub struct Registry {
 }
 
 pub(super) struct Entry {
-    way: Arc<Way>,
+    pub(super) way: Arc<Way>,
     clients: HashMap<Uuid, Client>,
-}
-
-/// The way to a stream's actor. It is shared and never cloned: with each clone of an address, one message more
-/// may wait in the mailbox.
-struct Way {
-    address: Addr<StreamActor>,
-    /// Messages passed on to this address.
-    routed: AtomicU64,
 }
 
 /// One that is connected.
@@ -143,11 +133,11 @@ impl Registry {
             let totals = Arc::clone(totals.of_streams());
             StreamActor::new(key.clone(), config, clock, store, idle, totals, pending).launch()
         };
-        let start = || Arc::new(Way { address: start(), routed: AtomicU64::new(0) });
+        let start = || Arc::new(Way::to(start()));
         let entry = streams
             .entry(key.clone())
             .or_insert_with(|| Entry { way: start(), clients: HashMap::new() });
-        if !entry.way.address.connected() {
+        if !entry.way.is_open() {
             log::warn!(stream:% = key; "the stream's actor is gone and is started anew");
             entry.way = start();
         }
@@ -169,45 +159,6 @@ fn forget_one<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: K) {
         if *clients.get() == 0 {
             clients.remove();
         }
-    }
-}
-
-impl Entry {
-    /// Passes a question on. It is in the stream's mailbox when this returns, unless that is full.
-    fn ask<M>(&mut self, question: M) -> Request<StreamActor, M>
-    where
-        M: Message + Send + 'static,
-        M::Result: Send,
-        StreamActor: Handler<M>,
-    {
-        self.way.routed.fetch_add(1, Ordering::Relaxed);
-        self.way.address.send(question)
-    }
-
-    /// Passes on what must not be lost, and is bounded by the number of connections.
-    #[expect(clippy::disallowed_methods, reason = "once for each connection, and must not be lost")]
-    pub(super) fn tell<M>(&mut self, fact: M)
-    where
-        M: Message + Send + 'static,
-        M::Result: Send,
-        StreamActor: Handler<M>,
-    {
-        self.way.routed.fetch_add(1, Ordering::Relaxed);
-        self.way.address.do_send(fact);
-    }
-}
-
-impl Way {
-    /// Passes on what there has to be room for.
-    fn try_tell<M>(&self, fact: M) -> Result<(), SendError<M>>
-    where
-        M: Message + Send + 'static,
-        M::Result: Send,
-        StreamActor: Handler<M>,
-    {
-        self.address.try_send(fact)?;
-        self.routed.fetch_add(1, Ordering::Relaxed);
-        Ok(())
     }
 }
 
@@ -239,7 +190,7 @@ impl Handler<Connect> for Registry {
         let client = Client { peer, backlog: Arc::clone(connect.handle.backlog()) };
         let entry = self.entry(&connect.stream.clone(), ctx);
         entry.clients.insert(connect.subscriber, client);
-        let admission = entry.ask(connect);
+        let admission = entry.way.ask(connect);
         Box::pin(async move { admission.await.unwrap_or(Err(ConnectError::Unavailable)) })
     }
 }
@@ -261,7 +212,7 @@ impl Handler<Disconnect> for Registry {
             if let Some(subject) = subject {
                 forget_one(&mut self.subjects, subject);
             }
-            entry.tell(gone);
+            entry.way.tell(gone);
         }
         if self.clients == 0 {
             for waiting in self.shutting_down.iter_mut().flat_map(|waiting| waiting.drain(..)) {
@@ -316,7 +267,7 @@ impl Handler<SendToClient> for Registry {
     type Result = ResponseFuture<Result<(), SendToClientError>>;
 
     fn handle(&mut self, message: SendToClient, _: &mut Self::Context) -> Self::Result {
-        let sent = self.streams.get_mut(&message.stream).map(|entry| entry.ask(message));
+        let sent = self.streams.get_mut(&message.stream).map(|entry| entry.way.ask(message));
         Box::pin(async move {
             let sent = sent.ok_or(SendToClientError::Unknown)?;
             sent.await.unwrap_or(Err(SendToClientError::Unavailable))
@@ -329,7 +280,7 @@ impl Handler<NextChunk> for Registry {
 
     fn handle(&mut self, question: NextChunk, _: &mut Self::Context) -> Self::Result {
         self.totals.caught_up();
-        let chunk = self.streams.get_mut(&question.stream).map(|entry| entry.ask(question));
+        let chunk = self.streams.get_mut(&question.stream).map(|entry| entry.way.ask(question));
         Box::pin(async move { chunk?.await.ok().flatten() })
     }
 }
@@ -338,7 +289,7 @@ impl Handler<Inspect> for Registry {
     type Result = ResponseFuture<Option<Inspection>>;
 
     fn handle(&mut self, question: Inspect, _: &mut Self::Context) -> Self::Result {
-        let view = self.streams.get_mut(&question.0).map(|entry| entry.ask(question));
+        let view = self.streams.get_mut(&question.0).map(|entry| entry.way.ask(question));
         Box::pin(async move { view?.await.ok().flatten() })
     }
 }
@@ -385,11 +336,8 @@ impl Handler<StreamIdle> for Registry {
         StreamIdle { stream, address, handled }: StreamIdle,
         _: &mut Self::Context,
     ) {
-        let is_idle = |entry: &Entry| {
-            entry.way.address == address
-                && entry.way.routed.load(Ordering::Relaxed) == handled
-                && entry.clients.is_empty()
-        };
+        let is_idle =
+            |entry: &Entry| entry.way.has_come_to(&address, handled) && entry.clients.is_empty();
         if self.streams.get(&stream).is_some_and(is_idle) {
             self.streams.remove(&stream);
             let _ = address.try_send(Retire);

@@ -25,7 +25,7 @@ impl Handler<Panic> for Registry {
 
     fn handle(&mut self, panic: Panic, ctx: &mut Self::Context) {
         // Not `send`: a message whose answer nobody waits for any more is thrown away.
-        self.entry(&panic.0.clone(), ctx).tell(panic);
+        self.entry(&panic.0.clone(), ctx).way.tell(panic);
     }
 }
 

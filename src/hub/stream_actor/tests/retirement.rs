@@ -28,7 +28,7 @@ impl Handler<LookAround> for Registry {
     type Result = ();
 
     fn handle(&mut self, look: LookAround, ctx: &mut Self::Context) {
-        self.entry(&look.0.clone(), ctx).tell(look);
+        self.entry(&look.0.clone(), ctx).way.tell(look);
     }
 }
 
@@ -50,7 +50,7 @@ impl Handler<Find> for Registry {
     type Result = ();
 
     fn handle(&mut self, find: Find, ctx: &mut Self::Context) {
-        self.entry(&find.0.clone(), ctx).tell(find);
+        self.entry(&find.0.clone(), ctx).way.tell(find);
     }
 }
 
