@@ -184,10 +184,11 @@ impl Api {
         ];
         web::scope(kind.base_path())
             .app_data(Mounted(kind))
+            // They are tried in this order: what is asked for most comes first.
+            .service(resource("/{id}/events", "GET, HEAD, POST", events))
+            .service(resource("/{id}/stream", "GET, HEAD", follow))
             .service(get("", status::list))
             .service(get("/{id}", status::show))
-            .service(resource("/{id}/stream", "GET, HEAD", follow))
-            .service(resource("/{id}/events", "GET, HEAD, POST", events))
             .service(post("/{id}/clients/{client}/events", publish::send_to_client))
             .service(post("/{id}/ticket", ticket::issue))
             .service(post("/{id}/launch", control::launch))

@@ -4,6 +4,7 @@
 //! [state](stream_state), which holds all the rules; one [actor](subscriber) for each connection lives in
 //! its response body.
 
+mod answer;
 mod broadcast;
 mod budget;
 mod config;
@@ -17,6 +18,7 @@ mod stream_actor;
 mod stream_state;
 mod subscriber;
 mod totals;
+mod way;
 
 use std::{
     sync::{

@@ -10,6 +10,7 @@ mod models;
 mod read;
 #[cfg(test)]
 pub(crate) mod sabotage;
+mod save_stream;
 mod schema;
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,8 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::{
+    answer::Answer,
+    broadcast::Broadcast,
     delivery::{Chunk, Delivery, SnapshotView},
     registry::Registry,
     stream_actor::StreamActor,
@@ -196,6 +198,14 @@ impl EndReason {
 pub(crate) struct NextChunk {
     pub(crate) stream: StreamKey,
     pub(crate) subscriber: Uuid,
+}
+
+/// A broadcast on its way to its stream's actor, which answers whoever has sent it.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct PassOn {
+    pub(crate) broadcast: Broadcast,
+    pub(crate) answer: Answer,
 }
 
 /// What a stream's subscribers get next.

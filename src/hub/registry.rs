@@ -8,24 +8,27 @@ use std::{
 };
 
 use actix::{
-    Actor, Addr, AsyncContext, Context, Handler, Message, MessageResult, ResponseFuture,
-    dev::Request,
+    Actor, AsyncContext, Context, Handler, MessageResult, ResponseFuture,
+    dev::{MessageResponse, OneshotSender},
+    prelude::SendError,
 };
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::{
+    answer::Answer,
     broadcast::{Broadcast, PublishError, Published},
     budget::Budget,
     config::HubConfig,
     delivery::Chunk,
     messages::{
         ClientCounts, Connect, ConnectError, Disconnect, HubStats, Inspect, Inspection, NextChunk,
-        Peer, Retire, SendToClient, SendToClientError, Shutdown, Stats, StreamIdle,
+        PassOn, Peer, Retire, SendToClient, SendToClientError, Shutdown, Stats, StreamIdle,
     },
     stream_actor::StreamActor,
     subscriber::Backlog,
     totals::Totals,
+    way::Way,
 };
 use crate::{
     clock::Clock,
@@ -55,9 +58,7 @@ pub struct Registry {
 }
 
 pub(super) struct Entry {
-    address: Addr<StreamActor>,
-    /// Messages passed on to this address.
-    routed: u64,
+    pub(super) way: Arc<Way>,
     clients: HashMap<Uuid, Client>,
 }
 
@@ -130,17 +131,15 @@ impl Registry {
             let (config, clock, store) = (Arc::clone(config), clock.clone(), store.clone());
             let idle = ctx.address().recipient();
             let totals = Arc::clone(totals.of_streams());
-            StreamActor::new(key.clone(), config, clock, store, idle, totals, pending).start()
+            StreamActor::new(key.clone(), config, clock, store, idle, totals, pending).launch()
         };
-        let entry = streams.entry(key.clone()).or_insert_with(|| Entry {
-            address: start(),
-            routed: 0,
-            clients: HashMap::new(),
-        });
-        if !entry.address.connected() {
+        let start = || Arc::new(Way::to(start()));
+        let entry = streams
+            .entry(key.clone())
+            .or_insert_with(|| Entry { way: start(), clients: HashMap::new() });
+        if !entry.way.is_open() {
             log::warn!(stream:% = key; "the stream's actor is gone and is started anew");
-            entry.address = start();
-            entry.routed = 0;
+            entry.way = start();
         }
         entry
     }
@@ -160,31 +159,6 @@ fn forget_one<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: K) {
         if *clients.get() == 0 {
             clients.remove();
         }
-    }
-}
-
-impl Entry {
-    /// Passes a question on. It is in the stream's mailbox when this returns, unless that is full.
-    fn ask<M>(&mut self, question: M) -> Request<StreamActor, M>
-    where
-        M: Message + Send + 'static,
-        M::Result: Send,
-        StreamActor: Handler<M>,
-    {
-        self.routed += 1;
-        self.address.send(question)
-    }
-
-    /// Passes on what must not be lost, and is bounded by the number of connections.
-    #[expect(clippy::disallowed_methods, reason = "once for each connection, and must not be lost")]
-    pub(super) fn tell<M>(&mut self, fact: M)
-    where
-        M: Message + Send + 'static,
-        M::Result: Send,
-        StreamActor: Handler<M>,
-    {
-        self.routed += 1;
-        self.address.do_send(fact);
     }
 }
 
@@ -216,7 +190,7 @@ impl Handler<Connect> for Registry {
         let client = Client { peer, backlog: Arc::clone(connect.handle.backlog()) };
         let entry = self.entry(&connect.stream.clone(), ctx);
         entry.clients.insert(connect.subscriber, client);
-        let admission = entry.ask(connect);
+        let admission = entry.way.ask(connect);
         Box::pin(async move { admission.await.unwrap_or(Err(ConnectError::Unavailable)) })
     }
 }
@@ -238,7 +212,7 @@ impl Handler<Disconnect> for Registry {
             if let Some(subject) = subject {
                 forget_one(&mut self.subjects, subject);
             }
-            entry.tell(gone);
+            entry.way.tell(gone);
         }
         if self.clients == 0 {
             for waiting in self.shutting_down.iter_mut().flat_map(|waiting| waiting.drain(..)) {
@@ -249,14 +223,43 @@ impl Handler<Disconnect> for Registry {
 }
 
 impl Handler<Broadcast> for Registry {
-    type Result = ResponseFuture<Result<Published, PublishError>>;
+    type Result = Passed;
 
     fn handle(&mut self, broadcast: Broadcast, ctx: &mut Self::Context) -> Self::Result {
         if let Some(limit) = self.exceeded_limit(&broadcast) {
-            return Box::pin(async move { Err(PublishError::TooLarge { limit }) });
+            return Passed(Err(PublishError::TooLarge { limit }));
         }
-        let published = self.entry(&broadcast.stream.clone(), ctx).ask(broadcast);
-        Box::pin(async move { published.await.unwrap_or(Err(PublishError::Unavailable)) })
+        let way = Arc::clone(&self.entry(&broadcast.stream.clone(), ctx).way);
+        Passed(Ok((way, broadcast)))
+    }
+}
+
+/// What becomes of a broadcast: its stream's actor answers it, and no task here waits for that.
+pub struct Passed(Result<(Arc<Way>, Broadcast), PublishError>);
+
+impl std::fmt::Debug for Passed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Passed").finish_non_exhaustive()
+    }
+}
+
+impl MessageResponse<Registry, Broadcast> for Passed {
+    fn handle(
+        self,
+        _: &mut Context<Registry>,
+        asker: Option<OneshotSender<Result<Published, PublishError>>>,
+    ) {
+        let answer = Answer::to(asker);
+        match self.0 {
+            Err(error) => answer.give(Err(error)),
+            Ok((way, broadcast)) => match way.try_tell(PassOn { broadcast, answer }) {
+                Err(SendError::Full(PassOn { answer, .. })) => {
+                    answer.give(Err(PublishError::Overloaded));
+                }
+                // What an actor that is gone leaves behind answers by itself.
+                Ok(()) | Err(SendError::Closed(_)) => {}
+            },
+        }
     }
 }
 
@@ -264,7 +267,7 @@ impl Handler<SendToClient> for Registry {
     type Result = ResponseFuture<Result<(), SendToClientError>>;
 
     fn handle(&mut self, message: SendToClient, _: &mut Self::Context) -> Self::Result {
-        let sent = self.streams.get_mut(&message.stream).map(|entry| entry.ask(message));
+        let sent = self.streams.get_mut(&message.stream).map(|entry| entry.way.ask(message));
         Box::pin(async move {
             let sent = sent.ok_or(SendToClientError::Unknown)?;
             sent.await.unwrap_or(Err(SendToClientError::Unavailable))
@@ -277,7 +280,7 @@ impl Handler<NextChunk> for Registry {
 
     fn handle(&mut self, question: NextChunk, _: &mut Self::Context) -> Self::Result {
         self.totals.caught_up();
-        let chunk = self.streams.get_mut(&question.stream).map(|entry| entry.ask(question));
+        let chunk = self.streams.get_mut(&question.stream).map(|entry| entry.way.ask(question));
         Box::pin(async move { chunk?.await.ok().flatten() })
     }
 }
@@ -286,7 +289,7 @@ impl Handler<Inspect> for Registry {
     type Result = ResponseFuture<Option<Inspection>>;
 
     fn handle(&mut self, question: Inspect, _: &mut Self::Context) -> Self::Result {
-        let view = self.streams.get_mut(&question.0).map(|entry| entry.ask(question));
+        let view = self.streams.get_mut(&question.0).map(|entry| entry.way.ask(question));
         Box::pin(async move { view?.await.ok().flatten() })
     }
 }
@@ -333,9 +336,8 @@ impl Handler<StreamIdle> for Registry {
         StreamIdle { stream, address, handled }: StreamIdle,
         _: &mut Self::Context,
     ) {
-        let is_idle = |entry: &Entry| {
-            entry.address == address && entry.routed == handled && entry.clients.is_empty()
-        };
+        let is_idle =
+            |entry: &Entry| entry.way.has_come_to(&address, handled) && entry.clients.is_empty();
         if self.streams.get(&stream).is_some_and(is_idle) {
             self.streams.remove(&stream);
             let _ = address.try_send(Retire);
@@ -355,9 +357,8 @@ impl Handler<Shutdown> for Registry {
             let _ = last.send(());
         }
         for entry in self.streams.values_mut() {
-            entry.routed += 1;
             // One whose mailbox is full has its connections closed by the server instead.
-            let _ = entry.address.try_send(shutdown);
+            let _ = entry.way.try_tell(shutdown);
         }
         Box::pin(async move { gone.await.unwrap_or_default() })
     }

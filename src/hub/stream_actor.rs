@@ -5,21 +5,22 @@ mod publishing;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use actix::{
-    Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Recipient,
-    ResponseActFuture, ResponseFuture, WrapFuture, fut,
+    Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, Recipient,
+    ResponseActFuture, WrapFuture, fut,
 };
 use futures_util::future::{FutureExt, LocalBoxFuture, Shared};
-use tokio::{sync::oneshot, time::Instant};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
-    broadcast::{Broadcast, PublishError, Published},
+    answer::Answer,
+    broadcast::{Broadcast, PublishError},
     budget::Budget,
     config::HubConfig,
     delivery::{CHUNK_BYTES, Chunk, Delivery, Then},
     history::History,
     messages::{
-        Connect, ConnectError, Deliver, Disconnect, Inspect, Inspection, NextChunk, Retire,
+        Connect, ConnectError, Deliver, Disconnect, Inspect, Inspection, NextChunk, PassOn, Retire,
         SendToClient, SendToClientError, Shutdown, StreamIdle,
     },
     publish_queue::{Publish, PublishQueue},
@@ -45,8 +46,6 @@ const IDLE_PERIODS_SPOKEN: u32 = 10;
 
 /// A page that is being read, perhaps for many.
 type PageRead = Shared<LocalBoxFuture<'static, Option<Arc<[StoredEvent]>>>>;
-
-type Answer = oneshot::Sender<Result<Published, PublishError>>;
 
 /// One stream that is being followed or published to.
 pub(crate) struct StreamActor {
@@ -95,6 +94,14 @@ impl StreamActor {
             handled: 0,
         }
     }
+
+    /// Starts the actor. Its mailbox has all its room at once, not only when it is first looked into.
+    pub(super) fn launch(self) -> Addr<Self> {
+        Self::create(|ctx| {
+            ctx.set_mailbox_capacity(MAILBOX_CAPACITY.max(self.config.pending_publishes_max));
+            self
+        })
+    }
 }
 
 impl Actor for StreamActor {
@@ -102,7 +109,6 @@ impl Actor for StreamActor {
 
     /// Reads what is stored of the stream before any mail.
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.set_mailbox_capacity(MAILBOX_CAPACITY);
         let (store, key) = (self.store.clone(), self.key.clone());
         let load = async move { store.load(&key).await };
         ctx.wait(load.into_actor(self).map(|stored, actor, ctx| match stored {
@@ -250,22 +256,20 @@ impl Handler<NextChunk> for StreamActor {
     }
 }
 
-impl Handler<Broadcast> for StreamActor {
-    type Result = ResponseFuture<Result<Published, PublishError>>;
+impl Handler<PassOn> for StreamActor {
+    type Result = ();
 
-    fn handle(&mut self, broadcast: Broadcast, ctx: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, PassOn { broadcast, answer }: PassOn, ctx: &mut Self::Context) {
         self.touch();
         let Broadcast { stream, events, key } = broadcast;
-        let (answer, answered) = oneshot::channel();
         let now_ms = self.clock.now_ms();
         let wire = |event: Event| event.into_wire(stream.kind(), now_ms);
         let events = events.into_iter().map(wire).collect();
         let accepted_at = self.last_activity;
         if let Err(refused) = self.queue.push(Publish { events, key, accepted_at, answer }) {
-            let _ = refused.answer.send(Err(PublishError::Overloaded));
+            refused.answer.give(Err(PublishError::Overloaded));
         }
         self.flush_soon(ctx);
-        Box::pin(async move { answered.await.unwrap_or(Err(PublishError::Unavailable)) })
     }
 }
 

@@ -1,4 +1,9 @@
 //! Appending: ids are given, events stored and the snapshot folded in one transaction.
+//!
+//! Each statement is prepared once and then only run: to parse it costs several times as much. Two things that
+//! are usual with diesel would undo that, and a test looks for both. An `update` is never kept (see
+//! [`SaveStream`]); and SQLite parses a statement with `LIMIT ?`, which `first` adds, whenever a value is
+//! bound, so that what is unique is asked for with `get_result`.
 
 use std::time::Duration;
 
@@ -6,6 +11,7 @@ use diesel::prelude::*;
 
 use super::{
     models::{KeyRow, NewEventRow, NewStreamRow, StreamRow},
+    save_stream::SaveStream,
     schema::{events, idempotency_keys, streams},
 };
 use crate::{
@@ -84,7 +90,7 @@ impl OpenStream {
         let found = streams::table
             .filter(streams::kind.eq(kind).and(streams::name.eq(name)))
             .select(StreamRow::as_select())
-            .first(conn)
+            .get_result(conn)
             .optional()?;
         let row = match found {
             Some(row) => row,
@@ -160,7 +166,7 @@ impl OpenStream {
         let found: Option<KeyRow> = idempotency_keys::table
             .find((self.row.id, keyed.key.as_str()))
             .select(KeyRow::as_select())
-            .first(conn)
+            .get_result(conn)
             .optional()?;
         Ok(found.map(|found| match found.digest == keyed.digest {
             true => Outcome::Repeated(self.id(found.first_seq)),
@@ -168,10 +174,9 @@ impl OpenStream {
         }))
     }
 
-    fn save(&mut self, conn: &mut SqliteConnection, now_ms: i64) -> QueryResult<()> {
-        self.row.set_snapshot(&self.snapshot);
-        self.row.last_activity_at = now_ms;
-        diesel::update(&self.row).set(&self.row).execute(conn).map(drop)
+    fn save(&self, conn: &mut SqliteConnection, now_ms: i64) -> QueryResult<()> {
+        let StreamRow { id, last_seq, .. } = self.row;
+        SaveStream::new(id, last_seq, &self.snapshot, now_ms).execute(conn).map(drop)
     }
 
     fn id(&self, seq: i64) -> EventId {

@@ -8,8 +8,8 @@ use crate::{
     stream_key::{StreamKey, StreamKind},
 };
 
-#[derive(Queryable, Selectable, Identifiable, AsChangeset)]
-#[diesel(table_name = streams, treat_none_as_null = true)]
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = streams)]
 pub(super) struct StreamRow {
     pub(super) id: i64,
     pub(super) kind: String,
@@ -103,15 +103,6 @@ impl StreamRow {
             turn_count: unsigned(self.turn_count),
             summary: self.summary.clone(),
         }
-    }
-
-    pub(super) fn set_snapshot(&mut self, snapshot: &Snapshot) {
-        self.status = snapshot.status.as_str().to_owned();
-        self.title.clone_from(&snapshot.title);
-        self.phase.clone_from(&snapshot.phase);
-        self.speaker.clone_from(&snapshot.speaker);
-        self.turn_count = signed(snapshot.turn_count);
-        self.summary.clone_from(&snapshot.summary);
     }
 
     /// The row's epoch; a row that holds anything else was not written by this program.

@@ -26,7 +26,7 @@ pub(super) fn load(
     streams::table
         .filter(streams::kind.eq(key.kind().as_str()).and(streams::name.eq(key.id().as_str())))
         .select(StreamRow::as_select())
-        .first(conn)
+        .get_result(conn)
         .optional()?
         .map(StreamRow::into_stored)
         .transpose()
@@ -42,7 +42,7 @@ pub(super) fn page(
         .filter(streams::kind.eq(key.kind().as_str()).and(streams::name.eq(key.id().as_str())))
         .filter(streams::epoch.eq(cursor.epoch.as_str()))
         .select(streams::id)
-        .first(conn)
+        .get_result(conn)
         .optional()?;
     let Some(stream_id) = stream_id else {
         return Ok(Vec::new());
@@ -50,12 +50,12 @@ pub(super) fn page(
     let rows = events::table
         .filter(events::stream_id.eq(stream_id).and(events::seq.gt(signed(cursor.seq))))
         .order(events::seq)
-        .limit(i64::try_from(limits.events).unwrap_or(i64::MAX))
         .select(EventRow::as_select())
         .load_iter::<_, DefaultLoadingMode>(conn)?;
     let mut page = Vec::new();
     let mut bytes = 0;
-    for row in rows {
+    // They are read one by one, and no more of them than are taken.
+    for row in rows.take(limits.events) {
         let event = StoredEvent::from(row?);
         bytes += event.data.len();
         if !page.is_empty() && bytes > limits.bytes {

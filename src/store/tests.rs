@@ -27,6 +27,10 @@ impl Setup {
         Self { store, folder }
     }
 
+    fn connection(&self) -> SqliteConnection {
+        connection::reopen(&DatabaseUrl::file(self.folder.path().join("test.db"))).unwrap()
+    }
+
     fn sabotage(&self, statements: &str) {
         sabotage::execute(&self.folder.path().join("test.db"), statements);
     }
@@ -151,15 +155,8 @@ fn each_query_is_a_look_up_in_an_index_and_none_scans_a_table() {
     }
 
     let setup = Setup::new();
-    let url = DatabaseUrl::file(setup.folder.path().join("test.db"));
-    let mut conn = connection::reopen(&url).unwrap();
-    let statements = Arc::new(Mutex::new(BTreeSet::new()));
-    let seen = Arc::clone(&statements);
-    conn.set_instrumentation(move |event: InstrumentationEvent<'_>| {
-        if let InstrumentationEvent::StartQuery { query, .. } = event {
-            seen.lock().unwrap().insert(query.to_string());
-        }
-    });
+    let mut conn = setup.connection();
+    let statements = watch(&mut conn);
     for _ in 0..2 {
         append::append(&mut conn, &append(&["note"], Some("key"), NOW)).unwrap();
     }
@@ -168,8 +165,8 @@ fn each_query_is_a_look_up_in_an_index_and_none_scans_a_table() {
     read::page(&mut conn, &stream(), EventId { seq: 0, ..tail }, limits).unwrap();
     read::list(&mut conn, StreamKind::Debate, None, 10).unwrap();
 
-    let statements = std::mem::take(&mut *statements.lock().unwrap());
-    let plans: Vec<(&String, Vec<Step>)> = statements
+    let Statements { run, .. } = std::mem::take(&mut *statements.lock().unwrap());
+    let plans: Vec<(&String, Vec<Step>)> = run
         .iter()
         .filter(|text| ["SELECT", "UPDATE", "DELETE"].iter().any(|verb| text.starts_with(verb)))
         .map(|text| {
@@ -181,4 +178,41 @@ fn each_query_is_a_look_up_in_an_index_and_none_scans_a_table() {
     for (text, plan) in &plans {
         assert!(plan.iter().all(|step| step.detail.starts_with("SEARCH ")), "{text}: {plan:?}");
     }
+}
+
+#[test]
+fn each_statement_of_an_append_is_parsed_once() {
+    let setup = Setup::new();
+    let mut conn = setup.connection();
+    let statements = watch(&mut conn);
+    for key in ["one", "two", "two"] {
+        append::append(&mut conn, &append(&["note", "pause"], Some(key), NOW)).unwrap();
+    }
+    let Statements { run, kept } = std::mem::take(&mut *statements.lock().unwrap());
+    assert!(run.len() >= 6, "{run:#?}");
+    for text in run {
+        assert!(kept.iter().any(|kept| text.starts_with(kept)), "diesel does not keep {text}");
+        assert!(!text.contains(" LIMIT "), "SQLite parses this again for each value: {text}");
+    }
+}
+
+/// The statements that a connection has run, with their values, and those that diesel keeps prepared.
+#[derive(Default)]
+struct Statements {
+    run: BTreeSet<String>,
+    kept: BTreeSet<String>,
+}
+
+fn watch(conn: &mut SqliteConnection) -> Arc<Mutex<Statements>> {
+    let statements = Arc::<Mutex<Statements>>::default();
+    let seen = Arc::clone(&statements);
+    conn.set_instrumentation(move |event: InstrumentationEvent<'_>| {
+        let mut seen = seen.lock().unwrap();
+        let _ = match event {
+            InstrumentationEvent::StartQuery { query, .. } => seen.run.insert(query.to_string()),
+            InstrumentationEvent::CacheQuery { sql, .. } => seen.kept.insert(sql.to_owned()),
+            _ => false,
+        };
+    });
+    statements
 }

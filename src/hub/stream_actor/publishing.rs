@@ -5,12 +5,12 @@ use std::sync::Arc;
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture, fut};
 use tokio::time::Instant;
 
-use super::{Answer, StreamActor};
+use super::StreamActor;
 use crate::{
     event::EventId,
     hub::{
-        broadcast::PublishError, delivery::Delivery, messages::Deliver, publish_queue::Batch,
-        subscriber::Undelivered,
+        answer::Answer, broadcast::PublishError, delivery::Delivery, messages::Deliver,
+        publish_queue::Batch, subscriber::Undelivered,
     },
     store::{Append, Appended, KEY_LIFETIME},
 };
@@ -94,8 +94,7 @@ impl StreamActor {
             if let Ok(published) = &outcome {
                 self.totals.published(published, now.duration_since(publish.accepted_at));
             }
-            // Whoever asked may have gone; what was published stays.
-            let _ = publish.answer.send(outcome);
+            publish.answer.give(outcome);
         }
     }
 
@@ -146,8 +145,7 @@ fn after(id: EventId) -> EventId {
 impl Batch<Answer> {
     fn refuse(self, error: &PublishError) {
         for publish in self.publishes {
-            // Whoever asked may have gone.
-            let _ = publish.answer.send(Err(error.clone()));
+            publish.answer.give(Err(error.clone()));
         }
     }
 }

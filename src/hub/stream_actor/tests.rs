@@ -10,7 +10,7 @@ use actix_web::body::MessageBody;
 
 use super::StreamActor;
 use crate::{
-    Clock, DatabaseUrl, Hub, HubConfig, NewEvent, PublishError, Store, StreamKey,
+    Broadcast, Clock, DatabaseUrl, Hub, HubConfig, NewEvent, PublishError, Store, StreamKey,
     hub::{Peer, registry::Registry, subscriber::SubscriberBody},
     sse::Cursor,
 };
@@ -25,7 +25,7 @@ impl Handler<Panic> for Registry {
 
     fn handle(&mut self, panic: Panic, ctx: &mut Self::Context) {
         // Not `send`: a message whose answer nobody waits for any more is thrown away.
-        self.entry(&panic.0.clone(), ctx).tell(panic);
+        self.entry(&panic.0.clone(), ctx).way.tell(panic);
     }
 }
 
@@ -140,4 +140,16 @@ async fn a_registry_that_panics_is_noticed() {
     setup.hub.lost().await;
     assert!(!setup.hub.is_ready().await);
     assert_eq!(setup.publish().await, Err(PublishError::Unavailable));
+}
+
+#[actix::test]
+async fn whoever_publishes_to_an_actor_that_is_just_panicking_is_told() {
+    let setup = Setup::new();
+    assert_eq!(setup.publish().await, Ok(1));
+    setup.hub.registry().try_send(Panic(setup.stream.clone())).unwrap();
+    let note = NewEvent::new("note", &serde_json::json!({})).unwrap();
+    let broadcast = Broadcast::one(setup.stream.clone(), note).unwrap();
+    let answer = setup.hub.registry().send(broadcast).await.expect("the registry is there");
+    assert_eq!(answer, Err(PublishError::Unavailable));
+    assert_eq!(setup.publish().await, Ok(2));
 }

@@ -4,15 +4,19 @@
 //! without awaiting anything in between lies in the registry's mailbox together, in that order.
 
 use actix::{Addr, AsyncContext, Handler, Message};
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::join_all};
 use tokio::sync::oneshot;
 
 use super::{Panic, Setup, read};
 use crate::{
-    StreamKey,
-    hub::{messages::StreamIdle, registry::Registry, stream_actor::StreamActor},
+    PublishError, StreamKey,
+    hub::{
+        messages::StreamIdle,
+        registry::Registry,
+        stream_actor::{MAILBOX_CAPACITY, StreamActor},
+    },
     sse::Cursor,
-    store::sabotage::Held,
+    store::sabotage::{Held, hold_reads},
 };
 
 /// Makes the actor of a stream look whether it is idle, as its timer does.
@@ -24,7 +28,7 @@ impl Handler<LookAround> for Registry {
     type Result = ();
 
     fn handle(&mut self, look: LookAround, ctx: &mut Self::Context) {
-        self.entry(&look.0.clone(), ctx).tell(look);
+        self.entry(&look.0.clone(), ctx).way.tell(look);
     }
 }
 
@@ -46,7 +50,7 @@ impl Handler<Find> for Registry {
     type Result = ();
 
     fn handle(&mut self, find: Find, ctx: &mut Self::Context) {
-        self.entry(&find.0.clone(), ctx).tell(find);
+        self.entry(&find.0.clone(), ctx).way.tell(find);
     }
 }
 
@@ -151,4 +155,23 @@ async fn an_actor_that_has_been_replaced_takes_its_successor_nowhere() {
     let stale = StreamIdle { stream: setup.stream.clone(), address: gone, handled: 1 };
     setup.hub.registry().send(stale).await.unwrap();
     assert_eq!(setup.active().await, 1);
+}
+
+#[actix::test]
+async fn what_a_full_mailbox_has_refused_keeps_no_stream_from_its_rest() {
+    let setup = Setup::new();
+    // Before its stream is loaded, an actor reads no mail.
+    let held = hold_reads(&setup.hub.store);
+    let publishes = join_all((0..MAILBOX_CAPACITY + 100).map(|_| setup.publish()));
+    let (answers, ()) = tokio::join!(publishes, async {
+        settle().await;
+        drop(held);
+    });
+    let room = setup.hub.config().pending_publishes_max;
+    let (taken, refused) = answers.split_at(room);
+    assert!(taken.iter().all(Result::is_ok));
+    assert!(refused.iter().all(|answer| *answer == Err(PublishError::Overloaded)));
+    setup.look_around();
+    settle().await;
+    assert_eq!(setup.active().await, 0);
 }
