@@ -9,6 +9,7 @@ use std::{
 
 use actix_web::{
     HttpRequest, HttpResponse,
+    body::None as NoBody,
     http::header::{
         self, AcceptEncoding, ContentEncoding, ETag, Encoding, EntityTag, Header, HeaderName,
         IfNoneMatch,
@@ -44,10 +45,11 @@ fn file(name: &str, request: &HttpRequest) -> Result<HttpResponse, ApiError> {
     let compressed = if takes_gzip(request) { compressed(&file) } else { None };
     let suffix = if compressed.is_some() { "-gzip" } else { "" };
     let tag = EntityTag::new_strong(hex(&file.metadata.sha256_hash()) + suffix);
-    let mut answer = match IfNoneMatch::parse(request) {
-        Ok(IfNoneMatch::Items(known)) if known.contains(&tag) => HttpResponse::NotModified(),
-        _ => HttpResponse::Ok(),
+    let is_known = match IfNoneMatch::parse(request) {
+        Ok(IfNoneMatch::Items(known)) => known.contains(&tag),
+        _ => false,
     };
+    let mut answer = if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     answer
         .insert_header(ETag(tag))
         .insert_header((header::CACHE_CONTROL, "no-cache"))
@@ -56,6 +58,8 @@ fn file(name: &str, request: &HttpRequest) -> Result<HttpResponse, ApiError> {
         .insert_header((HeaderName::from_static("referrer-policy"), "no-referrer"))
         .content_type(file.metadata.mimetype());
     Ok(match compressed {
+        // Over HTTP/2, actix-http would send the body of a 304.
+        _ if is_known => answer.body(NoBody::new()),
         Some(bytes) => answer.insert_header(ContentEncoding::Gzip).body(bytes),
         None => answer.body(shared(file.data)),
     })

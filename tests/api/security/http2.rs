@@ -194,6 +194,32 @@ async fn without_tls_http2_is_spoken_only_if_it_is_asked_for() {
     );
 }
 
+/// actix-http leaves the body of a 304 out over HTTP/1.1 only, and clients end a stream that has one.
+#[actix_web::test]
+async fn a_file_that_is_known_already_is_not_sent_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::serve(folder.path(), 0, &["--h2c"]).await;
+    let sender = http2(TcpStream::connect(server.address).await.unwrap()).await;
+    for encoding in ["gzip", "identity"] {
+        let mut known = None;
+        for expected in [200, 304] {
+            let mut request = new_request("GET", "https://localhost/assets/viewer.js");
+            request.headers_mut().insert("accept-encoding", encoding.parse().unwrap());
+            if let Some(tag) = known.take() {
+                request.headers_mut().insert("if-none-match", tag);
+            }
+            let mut ready = sender.clone().ready().await.unwrap();
+            let (answer, _) = ready.send_request(request, true).unwrap();
+            let answer = within("the answer", answer).await.unwrap();
+            assert_eq!(answer.status().as_u16(), expected);
+            known = Some(answer.headers()["etag"].clone());
+            let is_sent = !answer.body().is_end_stream();
+            assert_eq!(is_sent, expected == 200, "{encoding} {expected}: {:?}", answer.headers());
+            assert_eq!(answer.headers().contains_key("content-length"), is_sent);
+        }
+    }
+}
+
 /// A browser keeps its connection for as long as a page is open.
 #[actix_web::test]
 async fn a_connection_that_is_merely_open_does_not_hold_up_a_stop_and_what_is_asked_is_answered() {
