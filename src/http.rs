@@ -45,7 +45,7 @@ pub use self::{
 #[cfg(feature = "server")]
 pub(crate) use self::{
     host::{is_loopback, refuse_foreign_hosts},
-    limits::{is_too_large, limit_heads},
+    limits::{headers_bytes, is_too_large, limit_heads},
     origin::refuse_foreign_pages,
     preflight::word_preflights,
     request_id::{RequestId, name_requests},

@@ -289,6 +289,7 @@ where
         })
         .finish(counted(app));
     apply_fn_factory(service, move |accepted: Accepted<T>, service: &_| {
+        let peer = accepted.2;
         let connection = service.call(accepted);
         let (in_flight, stopping) = (next.take(), stopping.clone());
         async move {
@@ -299,8 +300,8 @@ where
             let end = tokio::select! {
                 end = connection => end,
                 () = stop => Ok(()),
-                () = in_flight.is_too_much(liveness.stall) => {
-                    log::warn!("an HTTP/2 connection takes none of its answers, or asks for too much");
+                why = in_flight.is_too_much(liveness.stall) => {
+                    log::warn!(peer:? = peer; "{why}");
                     Ok(())
                 }
             };

@@ -55,6 +55,11 @@ pub(crate) fn is_too_large(headers: &HeaderMap) -> bool {
     false
 }
 
+/// How long all headers are together.
+pub(crate) fn headers_bytes(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use actix_web::http::header::{HeaderName, HeaderValue};

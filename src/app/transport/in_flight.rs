@@ -6,9 +6,11 @@
 //!
 //! And it takes any number of requests from a peer that takes none of the answers, and keeps these. Here a request
 //! waits until there is room for its answer, which has its room until the last piece of it is written. Streams are not
-//! among these answers: what a follower holds is the hub's to say.
+//! among these answers: what a follower holds is the hub's to say. Brief answers have room of their own: a proxy brings
+//! many clients over one connection, and who publishes or begins to follow does not wait for those who read.
 
 use std::{
+    mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -29,20 +31,26 @@ use tokio::{
 };
 
 use super::Application;
-use crate::http::is_too_large;
+use crate::http::{headers_bytes, is_too_large};
 
 /// Room for the answers of one connection, in KiB.
 const ROOM_KIB: u32 = 8 * 1024;
 
-/// What a page of history may have, in KiB, and so what any answer may have until it is known.
+/// Room for those that are brief, in KiB.
+const BRIEF_ROOM_KIB: u32 = 4 * 1024;
+
+/// What a page of history may have, in KiB, and so what an answer may have until it is known.
 const PAGE_KIB: u32 = 1024;
 
-/// What the answer to a publish may have, in KiB.
-const RECEIPT_KIB: u32 = 16;
+/// What the answer to a publish may have, in KiB; the head of a stream has less.
+const BRIEF_KIB: u32 = 16;
 
 /// How many requests of one connection may be without a whole answer, streams aside; proxies have some hundreds. A
-/// connection with more is ended: each takes some KiB, even if it only waits.
+/// connection with more is ended: each takes some KiB, even if it only waits, and as much as its head.
 const REQUESTS_MAX: usize = 4096;
+
+/// How long the heads of those that wait for an answer may be in all.
+const HEADS_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// How much of an answer is a step forward.
 const PIECE_BYTES: usize = 16 * 1024;
@@ -52,6 +60,7 @@ const PIECE_BYTES: usize = 16 * 1024;
 pub(super) struct InFlight {
     counts: Arc<watch::Sender<Counts>>,
     room: Arc<Semaphore>,
+    brief_room: Arc<Semaphore>,
 }
 
 #[derive(Debug, Default)]
@@ -60,17 +69,21 @@ struct Counts {
     asked: usize,
     /// How many of them are answered with a stream.
     streams: usize,
+    /// Bytes of the heads of those that are not answered.
+    heads: usize,
     /// How many of them are answered, and their answers not all written.
     untaken: usize,
-    /// Pieces that were written.
+    /// Pieces that were written and were steps forward.
     taken: u64,
 }
 
 /// One request, until all of its answer is written.
 struct Asked {
-    counts: Arc<watch::Sender<Counts>>,
+    in_flight: InFlight,
     kind: Kind,
-    _room: Option<OwnedSemaphorePermit>,
+    /// Bytes of its head, until it is answered.
+    head: usize,
+    room: Option<OwnedSemaphorePermit>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,14 +95,31 @@ enum Kind {
 
 impl Default for InFlight {
     fn default() -> Self {
-        Self { counts: Arc::default(), room: Arc::new(Semaphore::new(ROOM_KIB as usize)) }
+        let room = |kib: u32| Arc::new(Semaphore::new(kib as usize));
+        Self { counts: Arc::default(), room: room(ROOM_KIB), brief_room: room(BRIEF_ROOM_KIB) }
     }
 }
 
 impl InFlight {
-    fn begin(&self) -> Asked {
-        self.counts.send_modify(|counts| counts.asked += 1);
-        Asked { counts: Arc::clone(&self.counts), kind: Kind::Unanswered, _room: None }
+    fn begin(&self, head: usize) -> Asked {
+        self.counts.send_modify(|counts| {
+            counts.asked += 1;
+            counts.heads += head;
+        });
+        Asked { in_flight: self.clone(), kind: Kind::Unanswered, head, room: None }
+    }
+
+    /// The room for the answer to this request, and how much of it the answer may come to need.
+    fn room_for(&self, request: &Request) -> (Arc<Semaphore>, u32) {
+        let (room, kib) = if is_too_large(request.headers()) {
+            // It is refused, and must not be kept until there is room.
+            (&self.brief_room, 0)
+        } else if is_brief(request) {
+            (&self.brief_room, BRIEF_KIB)
+        } else {
+            (&self.room, PAGE_KIB)
+        };
+        (Arc::clone(room), kib)
     }
 
     /// Done when all is answered, and nothing has been asked for so long.
@@ -103,16 +133,18 @@ impl InFlight {
         }
     }
 
-    /// Done when the peer has asked for too much, or has taken none of its answers for so long.
-    pub(super) async fn is_too_much(&self, stall: Duration) {
+    /// Done when the peer has asked for too much, or has taken none of its answers for so long; says which.
+    pub(super) async fn is_too_much(&self, stall: Duration) -> &'static str {
         tokio::select! {
-            () = self.overrun() => {}
-            () = self.stalled(stall) => {}
+            () = self.overrun() => "an HTTP/2 connection asks for too much at a time",
+            () = self.stalled(stall) => "an HTTP/2 connection takes none of its answers",
         }
     }
 
     async fn overrun(&self) {
-        let is_over = |counts: &Counts| counts.asked - counts.streams > REQUESTS_MAX;
+        let is_over = |counts: &Counts| {
+            counts.asked - counts.streams > REQUESTS_MAX || counts.heads > HEADS_BYTES_MAX
+        };
         let _ = self.counts.subscribe().wait_for(is_over).await;
     }
 
@@ -133,31 +165,45 @@ impl InFlight {
     /// Lets nobody wait any more: there is no connection to answer on.
     pub(super) fn close(&self) {
         self.room.close();
+        self.brief_room.close();
     }
 }
 
 impl Asked {
     /// The same with an answer, which keeps as much of the room as it takes; a stream keeps none.
     fn answered(mut self, size: BodySize, mut room: OwnedSemaphorePermit) -> Self {
+        let head = mem::take(&mut self.head);
+        self.in_flight.counts.send_modify(|counts| counts.heads -= head);
         if size == BodySize::Stream {
             self.kind = Kind::Stream;
-            self.counts.send_modify(|counts| counts.streams += 1);
+            self.in_flight.counts.send_modify(|counts| counts.streams += 1);
             return self;
         }
         let bytes = if let BodySize::Sized(bytes) = size { bytes } else { 0 };
         let kib = usize::try_from(bytes.div_ceil(1024)).unwrap_or(usize::MAX);
         drop(room.split(room.num_permits().saturating_sub(kib)));
         self.kind = Kind::Whole;
-        self.counts.send_modify(|counts| counts.untaken += 1);
-        self._room = Some(room);
+        self.in_flight.counts.send_modify(|counts| counts.untaken += 1);
+        self.room = Some(room);
         self
+    }
+
+    /// Counts a piece that is written. While there is no room for another page, only what makes some is a step
+    /// forward: else brief answers would keep a connection on which no page ever gets on.
+    fn piece_taken(&self) {
+        let all = &self.in_flight.room;
+        let makes_room = self.room.as_ref().is_some_and(|own| Arc::ptr_eq(own.semaphore(), all));
+        if makes_room || all.available_permits() >= PAGE_KIB as usize {
+            self.in_flight.counts.send_modify(|counts| counts.taken += 1);
+        }
     }
 }
 
 impl Drop for Asked {
     fn drop(&mut self) {
-        self.counts.send_modify(|counts| {
+        self.in_flight.counts.send_modify(|counts| {
             counts.asked -= 1;
+            counts.heads -= self.head;
             match self.kind {
                 Kind::Unanswered => {}
                 Kind::Stream => counts.streams -= 1,
@@ -165,6 +211,19 @@ impl Drop for Asked {
             }
         });
     }
+}
+
+fn head_bytes(request: &Request) -> usize {
+    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    target + headers_bytes(request.headers())
+}
+
+/// Whether little is answered, if anything but a stream: to a publish, a preflight, a follower, a health check.
+fn is_brief(request: &Request) -> bool {
+    let path = request.path();
+    matches!(*request.method(), Method::POST | Method::OPTIONS)
+        || path.ends_with("/stream")
+        || path.starts_with("/health/")
 }
 
 /// An application that counts requests where their connection's data say so.
@@ -175,21 +234,16 @@ where
 {
     apply_fn_factory(app, |request: Request, app: &A::Service| {
         let in_flight = request.conn_data::<InFlight>().cloned();
-        let asked = in_flight.as_ref().map(InFlight::begin);
-        let reserved = match *request.method() {
-            // It is refused, and must not be kept until there is room.
-            _ if is_too_large(request.headers()) => 0,
-            Method::POST => RECEIPT_KIB,
-            _ => PAGE_KIB,
-        };
+        let asked = in_flight.as_ref().map(|in_flight| in_flight.begin(head_bytes(&request)));
+        let room = in_flight.as_ref().map(|in_flight| in_flight.room_for(&request));
         // Nothing of it happens before it is polled.
         let answer = app.call(request);
         async move {
-            let (Some(in_flight), Some(asked)) = (in_flight, asked) else {
+            let (Some((room, kib)), Some(asked)) = (room, asked) else {
                 let answer: Response<B> = answer.await?.into();
                 return Ok(answer.map_body(|_, body| Answer::of(body, None)));
             };
-            let Ok(room) = in_flight.room.acquire_many_owned(reserved).await else {
+            let Ok(room) = room.acquire_many_owned(kib).await else {
                 let gone = Response::new(StatusCode::SERVICE_UNAVAILABLE);
                 return Ok(gone.map_body(|_, body: BoxBody| Answer::of(body, None)));
             };
@@ -255,7 +309,7 @@ impl AsRef<[u8]> for Piece {
 
 impl Drop for Piece {
     fn drop(&mut self) {
-        self.asked.counts.send_modify(|counts| counts.taken += 1);
+        self.asked.piece_taken();
     }
 }
 
@@ -271,7 +325,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_asked_is_waited_for_however_long_it_takes() {
         let in_flight = InFlight::default();
-        let (one, other) = (in_flight.begin(), in_flight.begin());
+        let (one, other) = (in_flight.begin(0), in_flight.begin(0));
         let mut settled = in_flight.settled(QUIET).boxed_local();
         for asked in [one, other] {
             assert!((&mut settled).now_or_never().is_none());
@@ -290,7 +344,7 @@ mod tests {
         let mut settled = in_flight.settled(QUIET).boxed_local();
         assert!((&mut settled).now_or_never().is_none());
         advance(QUIET / 2).await;
-        let late = in_flight.begin();
+        let late = in_flight.begin(0);
         assert!((&mut settled).now_or_never().is_none());
         advance(QUIET).await;
         assert!((&mut settled).now_or_never().is_none());
@@ -302,9 +356,18 @@ mod tests {
 
     /// An answer of so many bytes, or without an end.
     async fn answer(in_flight: &InFlight, bytes: Option<usize>) -> Answer {
-        let room = Arc::clone(&in_flight.room).acquire_many_owned(PAGE_KIB).await.unwrap();
+        answer_in(in_flight, &in_flight.room, PAGE_KIB, bytes).await
+    }
+
+    async fn answer_in(
+        in_flight: &InFlight,
+        room: &Arc<Semaphore>,
+        kib: u32,
+        bytes: Option<usize>,
+    ) -> Answer {
+        let room = Arc::clone(room).acquire_many_owned(kib).await.unwrap();
         let size = bytes.map_or(BodySize::Stream, |bytes| BodySize::Sized(bytes as u64));
-        let asked = Arc::new(in_flight.begin().answered(size, room));
+        let asked = Arc::new(in_flight.begin(0).answered(size, room));
         Answer::of(vec![0; bytes.unwrap_or(1)], Some(asked))
     }
 
@@ -340,6 +403,50 @@ mod tests {
         assert!((&mut end).now_or_never().is_none());
         advance(stall).await;
         assert!((&mut end).now_or_never().is_some());
+    }
+
+    #[test]
+    fn what_waits_may_be_many_or_long_and_not_both() {
+        let in_flight = InFlight::default();
+        let mut end = in_flight.overrun().boxed_local();
+        let long = 32 * 1024;
+        let mut waiting: Vec<_> =
+            (0..HEADS_BYTES_MAX / long).map(|_| in_flight.begin(long)).collect();
+        assert!((&mut end).now_or_never().is_none());
+        // One that is answered has no head any more.
+        let room = Arc::clone(&in_flight.room).try_acquire_many_owned(1).unwrap();
+        let _answered = waiting.pop().map(|asked| asked.answered(BodySize::Sized(1), room));
+        waiting.push(in_flight.begin(long));
+        assert!((&mut end).now_or_never().is_none());
+        waiting.push(in_flight.begin(1));
+        assert!((&mut end).now_or_never().is_some());
+        drop(waiting);
+        assert_eq!(in_flight.counts.borrow().heads, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn brief_answers_are_no_way_on_while_pages_have_no_room() {
+        let stall = QUIET;
+        for (pages, is_let_go) in [(1, false), (8, true)] {
+            let in_flight = InFlight::default();
+            let mut untaken = Vec::new();
+            for _ in 0..pages {
+                untaken.push(answer(&in_flight, Some(1024 * PAGE_KIB as usize)).await);
+            }
+            let mut end = in_flight.is_too_much(stall).boxed_local();
+            let mut has_ended = false;
+            for _ in 0..4 {
+                has_ended |= (&mut end).now_or_never().is_some();
+                if has_ended {
+                    break;
+                }
+                advance(stall / 2).await;
+                let mut brief =
+                    answer_in(&in_flight, &in_flight.brief_room, BRIEF_KIB, Some(1)).await;
+                assert!(next(&mut brief).is_some(), "and there is always room for it");
+            }
+            assert_eq!(has_ended, is_let_go, "{pages} pages");
+        }
     }
 
     #[tokio::test]

@@ -2,12 +2,15 @@
 
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
-use h2::client::SendRequest;
+use h2::{
+    RecvStream,
+    client::{ResponseFuture, SendRequest},
+};
 use serde_json::json;
 use tokio::net::TcpStream;
 
 use super::http2::{FOLLOW, ask, clients, http2, new_request};
-use crate::helpers::{Process, eventually, get, post, within};
+use crate::helpers::{Process, eventually, get, note, post, within};
 
 const EVENTS: &str = "/api/debates/d1/events";
 
@@ -29,14 +32,15 @@ async fn taking(server: &Process, bytes: u32) -> SendRequest<Bytes> {
     sender
 }
 
-#[actix_web::test]
-async fn answers_that_nobody_takes_have_so_much_room_and_no_more() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = Process::serve(folder.path(), 0, &["--h2c", "--stall", "1h"]).await;
-    let length = long_history(&server).await;
-    let connection = taking(&server, 0).await;
+/// Asks for so many pages of this length and takes none of them: those that are answered, for which there is room,
+/// and those that wait.
+async fn fill(
+    connection: &SendRequest<Bytes>,
+    length: usize,
+    count: usize,
+) -> (Vec<http::Response<RecvStream>>, FuturesUnordered<ResponseFuture>) {
     let mut answers = FuturesUnordered::new();
-    for _ in 0..300 {
+    for _ in 0..count {
         let mut sender = connection.clone().ready().await.unwrap();
         let uri = format!("https://localhost{EVENTS}");
         let (answer, _) = sender.send_request(new_request("GET", &uri), true).unwrap();
@@ -48,6 +52,17 @@ async fn answers_that_nobody_takes_have_so_much_room_and_no_more() {
     while untaken.len() < most {
         untaken.push(within("an answer", answers.next()).await.unwrap().unwrap());
     }
+    (untaken, answers)
+}
+
+#[actix_web::test]
+async fn answers_that_nobody_takes_have_so_much_room_and_no_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::serve(folder.path(), 0, &["--h2c", "--stall", "1h"]).await;
+    let length = long_history(&server).await;
+    let connection = taking(&server, 0).await;
+    let (mut untaken, mut answers) = fill(&connection, length, 300).await;
+    let most = untaken.len();
     for _ in 0..100 {
         assert_eq!(get(server.address, EVENTS).await.status(), 200, "others have their own room");
     }
@@ -62,6 +77,27 @@ async fn answers_that_nobody_takes_have_so_much_room_and_no_more() {
         }
     }
     assert_eq!(taken, 300);
+}
+
+/// A proxy brings all of its clients over one connection.
+#[actix_web::test]
+async fn who_follows_or_publishes_waits_for_nobody_who_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::serve(folder.path(), 0, &["--h2c", "--stall", "1h"]).await;
+    let length = long_history(&server).await;
+    let connection = taking(&server, 0).await;
+    let (_untaken, mut pages) = fill(&connection, length, 40).await;
+    for (method, path, body, expected) in [
+        ("POST", EVENTS, Some(note(1).to_string()), 201),
+        ("GET", FOLLOW, None, 200),
+        ("HEAD", FOLLOW, None, 200),
+        ("OPTIONS", EVENTS, None, 204),
+        ("GET", "/health/ready", None, 200),
+    ] {
+        let (status, _) = ask(&connection, server.address, method, path, body).await;
+        assert_eq!(status, expected, "{method} {path}");
+    }
+    assert!(pages.next().now_or_never().is_none(), "and another page has no room yet");
 }
 
 #[actix_web::test]
