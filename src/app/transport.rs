@@ -301,7 +301,8 @@ where
                 end = connection => end,
                 () = stop => Ok(()),
                 why = in_flight.is_too_much(liveness.stall) => {
-                    log::warn!(peer:? = peer; "{why}");
+                    let address = peer.map(|peer| peer.ip().to_string()).unwrap_or_default();
+                    log::warn!(address; "{why}");
                     Ok(())
                 }
             };
