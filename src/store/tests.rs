@@ -196,6 +196,34 @@ fn each_statement_of_an_append_is_parsed_once() {
     }
 }
 
+#[test]
+fn a_page_reads_no_event_that_is_not_on_it_and_leaves_the_database_alone_after() {
+    let setup = Setup::new();
+    let mut conn = setup.connection();
+    let appended = append::append(&mut conn, &append(&["note"; 4], None, NOW)).unwrap();
+    // Who reads this one fails.
+    setup.sabotage("UPDATE events SET data = x'ff' WHERE seq = 4");
+    let page = |conn: &mut SqliteConnection, events, bytes| {
+        let start = EventId { seq: 0, ..appended.tail };
+        read::page(conn, &stream(), start, PageLimits { events, bytes }).map(|page| page.len()).ok()
+    };
+    assert_eq!(page(&mut conn, 4, usize::MAX), None);
+    for (events, bytes, expected) in [(3, usize::MAX, 3), (4, 0, 1)] {
+        assert_eq!(page(&mut conn, events, bytes), Some(expected));
+        // A read that is not over would hold it back.
+        let checkpoint: Checkpoint = diesel::sql_query("PRAGMA wal_checkpoint(TRUNCATE)")
+            .get_result(&mut setup.connection())
+            .unwrap();
+        assert_eq!(checkpoint.busy, 0);
+    }
+}
+
+#[derive(QueryableByName)]
+struct Checkpoint {
+    #[diesel(sql_type = diesel::sql_types::Integer)]
+    busy: i32,
+}
+
 /// The statements that a connection has run, with their values, and those that diesel keeps prepared.
 #[derive(Default)]
 struct Statements {

@@ -19,7 +19,7 @@ use actix_service::apply_fn_factory;
 use actix_web::{
     body::{BodySize, BoxBody, EitherBody, MessageBody},
     dev::{Response, Service},
-    http::{Method, Version},
+    http::{ConnectionType, Method, Version},
 };
 use bytes::Bytes;
 use futures_util::future::poll_fn;
@@ -83,7 +83,9 @@ where
         async move {
             let answer: Response<B> = answer.await?.into();
             Ok(match exit.filter(|_| answer.body().size() == BodySize::Stream) {
-                Some(exit) => answer.map_body(|_, body| {
+                Some(exit) => answer.map_body(|head, body| {
+                    // Nothing that is asked behind it will be answered.
+                    head.set_connection_type(ConnectionType::Close);
                     exit.0.body.set(Some(body.boxed()));
                     EitherBody::right(Left)
                 }),
@@ -106,8 +108,9 @@ impl<T> Default for Exit<T> {
 }
 
 impl<T> Exit<T> {
-    /// Lets the dispatcher work until it has done its work, or somebody leaves.
-    async fn wait<D>(&self, mut dispatcher: Pin<Box<D>>) -> Result<Option<Stream<T>>, DispatchError>
+    /// Lets the dispatcher work until it has done its work, or somebody leaves. The way out, which has room for a
+    /// connection, is gone then.
+    async fn wait<D>(self, mut dispatcher: Pin<Box<D>>) -> Result<Option<Stream<T>>, DispatchError>
     where
         D: Future<Output = Result<(), DispatchError>>,
     {
@@ -157,7 +160,9 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Lent<T> {
     /// The dispatcher flushes when all that it had has been written.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        ready!(this.io()?.poll_flush(cx))?;
+        // It does so once more if it had much: what has left needs no flush.
+        let Some(io) = &mut this.io else { return Poll::Ready(Ok(())) };
+        ready!(Pin::new(io).poll_flush(cx))?;
         if let Some(body) = this.exit.0.body.take() {
             this.exit.0.left.set(this.io.take().map(|io| (io, body)));
         }
@@ -186,7 +191,7 @@ impl MessageBody for Left {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{cell::RefCell, rc::Weak, time::Duration};
 
     use actix_http::{HttpService, Protocol};
     use actix_service::{ServiceFactory, fn_service};
@@ -206,23 +211,27 @@ mod tests {
     struct Asked {
         client: DuplexStream,
         served: LocalBoxFuture<'static, ()>,
-        /// The dispatcher has one too.
-        data: Rc<()>,
+        /// The dispatcher has it, and nobody keeps it.
+        exit: Rc<RefCell<Weak<Leaving<DuplexStream>>>>,
     }
 
-    /// Asks for an answer that has two pieces and then no end, over a line that holds so many bytes.
-    async fn ask(request: &'static str, line_bytes: usize) -> Asked {
-        let app = fn_service(async |_: Request| {
+    /// Asks for an answer that has two pieces and then no end, over a line that holds so many bytes. If its path is
+    /// a number, an answer has that many bytes.
+    async fn ask(request: &str, line_bytes: usize) -> Asked {
+        let app = fn_service(async |request: Request| {
+            if let Ok(bytes) = request.path().trim_matches('/').parse() {
+                return Ok(Response::ok().set_body(BoxBody::new("x".repeat(bytes))));
+            }
             let pieces = iter(["one", "two"]).map(|piece| Ok::<_, Infallible>(piece.into()));
             let body = BodyStream::new(pieces.chain(pending()));
             Ok::<_, Response<BoxBody>>(Response::ok().set_body(BoxBody::new(body)))
         });
-        let data = Rc::new(());
-        let dispatchers = Rc::clone(&data);
+        let exit = Rc::<RefCell<Weak<_>>>::default();
+        let seen = Rc::clone(&exit);
         let service = HttpService::build()
             .on_connect_ext(move |io: &Lent<DuplexStream>, data| {
                 io.show_the_exit(data);
-                data.insert(Rc::clone(&dispatchers));
+                seen.replace(Rc::downgrade(&io.exit.0));
             })
             .finish(leaving::<DuplexStream, _, _>(app));
         let (server, mut client) = duplex(line_bytes);
@@ -232,12 +241,12 @@ mod tests {
             () = &mut served => {}
             sent = client.write_all(request.as_bytes()) => sent.unwrap(),
         }
-        Asked { client, served, data }
+        Asked { client, served, exit }
     }
 
     impl Asked {
         fn is_with_its_dispatcher(&self) -> bool {
-            Rc::strong_count(&self.data) > 1
+            self.exit.borrow().strong_count() > 0
         }
 
         /// All that comes.
@@ -264,6 +273,7 @@ mod tests {
             answer.starts_with("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n"),
             "{answer}"
         );
+        assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
         assert!(answer.ends_with(CHUNKS), "{answer}");
         assert!(!asked.is_with_its_dispatcher());
     }
@@ -290,5 +300,19 @@ mod tests {
         let answer = asked.answer().await;
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with(CHUNKS), "{answer}");
         assert!(!asked.is_with_its_dispatcher());
+    }
+
+    #[actix_web::test]
+    async fn a_stream_is_not_lost_behind_answers_that_fill_the_buffer() {
+        pause();
+        // Each leaves room for a part of the stream's head only.
+        for bytes in [32_600, 32_640, 32_680] {
+            let requests = format!(
+                "GET /{bytes} HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n"
+            );
+            let mut asked = ask(&requests, 64 * 1024).await;
+            let answers = asked.answer().await;
+            assert!(answers.ends_with(CHUNKS), "behind {bytes} bytes");
+        }
     }
 }
