@@ -262,3 +262,36 @@ async fn wrong_usage_exits_with_2_and_names_what_is_wrong() {
         assert_ne!(output.stdout, b"");
     }
 }
+
+#[actix_web::test]
+async fn what_is_asked_behind_a_stream_ends_it_if_it_is_too_much_and_is_ignored_if_it_is_little() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::serve(folder.path(), 0, &[]).await;
+    let behind = "GET /api/stats HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let mut tcp = TcpStream::connect(server.address).await.unwrap();
+    let stream = format!("GET {FOLLOW} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    tcp.write_all(format!("{stream}{behind}").as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    let has_come = async |text: &str, tcp: &mut TcpStream, answer: &mut Vec<u8>| {
+        let came = async {
+            while !String::from_utf8_lossy(answer).contains(text) {
+                assert!(tcp.read_buf(answer).await.unwrap() > 0);
+            }
+        };
+        within(text, came).await;
+    };
+    has_come("event: snapshot", &mut tcp, &mut answer).await;
+    tcp.write_all(behind.as_bytes()).await.unwrap();
+    exchange_json(server.address, &format!("{STREAM}/events"), &phase("Opening")).await.unwrap();
+    has_come("event: phase", &mut tcp, &mut answer).await;
+    assert_eq!(String::from_utf8_lossy(&answer).matches("HTTP/1.1").count(), 1);
+
+    let (mut reader, mut writer) = tcp.into_split();
+    let flood =
+        actix_web::rt::spawn(
+            async move { while writer.write_all(behind.as_bytes()).await.is_ok() {} },
+        );
+    // Closed with what it has not read, and so perhaps reset.
+    let _ = within("the end", reader.read_to_end(&mut answer)).await;
+    within("the flood's end", flood).await.unwrap();
+}

@@ -19,7 +19,7 @@ use actix_service::apply_fn_factory;
 use actix_web::{
     body::{BodySize, BoxBody, EitherBody, MessageBody},
     dev::{Response, Service},
-    http::{ConnectionType, Method, Version},
+    http::{Method, Version},
 };
 use bytes::Bytes;
 use futures_util::future::poll_fn;
@@ -83,9 +83,7 @@ where
         async move {
             let answer: Response<B> = answer.await?.into();
             Ok(match exit.filter(|_| answer.body().size() == BodySize::Stream) {
-                Some(exit) => answer.map_body(|head, body| {
-                    // Nothing that is asked behind it will be answered.
-                    head.set_connection_type(ConnectionType::Close);
+                Some(exit) => answer.map_body(|_, body| {
                     exit.0.body.set(Some(body.boxed()));
                     EitherBody::right(Left)
                 }),
@@ -273,7 +271,6 @@ mod tests {
             answer.starts_with("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n"),
             "{answer}"
         );
-        assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
         assert!(answer.ends_with(CHUNKS), "{answer}");
         assert!(!asked.is_with_its_dispatcher());
     }
