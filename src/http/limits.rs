@@ -4,7 +4,7 @@ use actix_web::{
     Error, ResponseError,
     body::{EitherBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
-    http::header::{self, HeaderMap},
+    http::header::{self, HeaderMap, HeaderName, HeaderValue},
     middleware::Next,
 };
 
@@ -36,7 +36,7 @@ pub(crate) async fn limit_heads(
 pub(crate) fn is_too_large(headers: &HeaderMap) -> bool {
     let (mut count, mut all, mut cookie) = (0, 0, 0);
     for (name, value) in headers {
-        let mut len = name.as_str().len() + value.len();
+        let mut len = header_bytes(name, value);
         all += len;
         // Over HTTP/2, browsers send their one cookie header in pieces.
         if *name == header::COOKIE {
@@ -57,13 +57,15 @@ pub(crate) fn is_too_large(headers: &HeaderMap) -> bool {
 
 /// How long all headers are together.
 pub(crate) fn headers_bytes(headers: &HeaderMap) -> usize {
-    headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
+    headers.iter().map(|(name, value)| header_bytes(name, value)).sum()
+}
+
+fn header_bytes(name: &HeaderName, value: &HeaderValue) -> usize {
+    name.as_str().len() + value.len()
 }
 
 #[cfg(test)]
 mod tests {
-    use actix_web::http::header::{HeaderName, HeaderValue};
-
     use super::*;
 
     fn head(headers: &[(&'static str, usize)]) -> HeaderMap {

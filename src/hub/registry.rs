@@ -7,23 +7,19 @@ use std::{
     sync::Arc,
 };
 
-use actix::{
-    Actor, AsyncContext, Context, Handler, MessageResult, ResponseFuture,
-    dev::{MessageResponse, OneshotSender},
-    prelude::SendError,
-};
+use actix::{Actor, AsyncContext, Context, Handler, MessageResult, ResponseFuture};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::{
-    answer::Answer,
-    broadcast::{Broadcast, PublishError, Published},
+    answer::Passed,
+    broadcast::{Broadcast, PublishError},
     budget::Budget,
     config::HubConfig,
     delivery::Chunk,
     messages::{
         ClientCounts, Connect, ConnectError, Disconnect, HubStats, Inspect, Inspection, NextChunk,
-        PassOn, Peer, Retire, SendToClient, SendToClientError, Shutdown, Stats, StreamIdle,
+        Peer, Retire, SendToClient, SendToClientError, Shutdown, Stats, StreamIdle,
     },
     stream_actor::StreamActor,
     subscriber::Backlog,
@@ -229,37 +225,8 @@ impl Handler<Broadcast> for Registry {
         if let Some(limit) = self.exceeded_limit(&broadcast) {
             return Passed(Err(PublishError::TooLarge { limit }));
         }
-        let way = Arc::clone(&self.entry(&broadcast.stream.clone(), ctx).way);
+        let way = Arc::clone(&self.entry(&broadcast.stream, ctx).way);
         Passed(Ok((way, broadcast)))
-    }
-}
-
-/// What becomes of a broadcast: its stream's actor answers it, and no task here waits for that.
-pub struct Passed(Result<(Arc<Way>, Broadcast), PublishError>);
-
-impl std::fmt::Debug for Passed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Passed").finish_non_exhaustive()
-    }
-}
-
-impl MessageResponse<Registry, Broadcast> for Passed {
-    fn handle(
-        self,
-        _: &mut Context<Registry>,
-        asker: Option<OneshotSender<Result<Published, PublishError>>>,
-    ) {
-        let answer = Answer::to(asker);
-        match self.0 {
-            Err(error) => answer.give(Err(error)),
-            Ok((way, broadcast)) => match way.try_tell(PassOn { broadcast, answer }) {
-                Err(SendError::Full(PassOn { answer, .. })) => {
-                    answer.give(Err(PublishError::Overloaded));
-                }
-                // What an actor that is gone leaves behind answers by itself.
-                Ok(()) | Err(SendError::Closed(_)) => {}
-            },
-        }
     }
 }
 

@@ -17,20 +17,18 @@ use std::{
 use actix_http::{Extensions, Request, error::DispatchError};
 use actix_service::apply_fn_factory;
 use actix_web::{
-    body::{BodySize, BoxBody, EitherBody, MessageBody},
+    body::{BodySize, BodyStream, BoxBody, EitherBody, MessageBody},
     dev::{Response, Service},
     http::{Method, Version},
 };
 use bytes::Bytes;
-use futures_util::future::poll_fn;
+use futures_util::{future::poll_fn, stream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{Accepted, Application, Serves, stream_writer::StreamWriter};
 
 /// The way out of a connection's dispatcher.
-struct Exit<T>(Rc<Leaving<T>>);
-
-struct Leaving<T> {
+struct Exit<T> {
     /// What is to leave, as soon as the head of its answer is out.
     body: Cell<Option<BoxBody>>,
     left: Cell<Option<Stream<T>>>,
@@ -42,11 +40,11 @@ type Stream<T> = (T, BoxBody);
 /// A connection that is with its dispatcher until a stream takes it away.
 pub(super) struct Lent<T> {
     io: Option<T>,
-    exit: Exit<T>,
+    exit: Rc<Exit<T>>,
 }
 
 /// What the dispatcher has in place of a body that leaves.
-pub(super) struct Left;
+type Left = BodyStream<stream::Pending<Result<Bytes, Infallible>>>;
 
 /// Serves connections by what serves them on loan, and then those that have left it as streams.
 pub(super) fn until_it_streams<T, S>(service: S) -> impl Serves<Accepted<T>> + use<T, S>
@@ -55,8 +53,8 @@ where
     S: Serves<Accepted<Lent<T>>>,
 {
     apply_fn_factory(service, |(io, protocol, peer): Accepted<T>, service: &S::Service| {
-        let exit = Exit::default();
-        let lent = Lent { io: Some(io), exit: exit.clone() };
+        let exit = Rc::<Exit<T>>::default();
+        let lent = Lent { io: Some(io), exit: Rc::clone(&exit) };
         // Apart, so that a stream's task has no room for it.
         let dispatcher = Box::pin(service.call((lent, protocol, peer)));
         async move {
@@ -78,14 +76,14 @@ where
     apply_fn_factory(app, |request: Request, app: &A::Service| {
         // An older client knows no chunks, and to HEAD there is no body.
         let may_leave = request.version() == Version::HTTP_11 && request.method() == Method::GET;
-        let exit = request.conn_data::<Exit<T>>().filter(|_| may_leave).cloned();
+        let exit = request.conn_data::<Rc<Exit<T>>>().filter(|_| may_leave).cloned();
         let answer = app.call(request);
         async move {
             let answer: Response<B> = answer.await?.into();
             Ok(match exit.filter(|_| answer.body().size() == BodySize::Stream) {
                 Some(exit) => answer.map_body(|_, body| {
-                    exit.0.body.set(Some(body.boxed()));
-                    EitherBody::right(Left)
+                    exit.body.set(Some(body.boxed()));
+                    EitherBody::right(Left::new(stream::pending()))
                 }),
                 None => answer.map_body(|_, body| EitherBody::left(body)),
             })
@@ -93,28 +91,25 @@ where
     })
 }
 
-impl<T> Clone for Exit<T> {
-    fn clone(&self) -> Self {
-        Self(Rc::clone(&self.0))
-    }
-}
-
 impl<T> Default for Exit<T> {
     fn default() -> Self {
-        Self(Rc::new(Leaving { body: Cell::default(), left: Cell::default() }))
+        Self { body: Cell::default(), left: Cell::default() }
     }
 }
 
 impl<T> Exit<T> {
     /// Lets the dispatcher work until it has done its work, or somebody leaves. The way out, which has room for a
     /// connection, is gone then.
-    async fn wait<D>(self, mut dispatcher: Pin<Box<D>>) -> Result<Option<Stream<T>>, DispatchError>
+    async fn wait<D>(
+        self: Rc<Self>,
+        mut dispatcher: Pin<Box<D>>,
+    ) -> Result<Option<Stream<T>>, DispatchError>
     where
         D: Future<Output = Result<(), DispatchError>>,
     {
         poll_fn(|cx| match dispatcher.as_mut().poll(cx) {
             Poll::Ready(end) => Poll::Ready(end.map(|()| None)),
-            Poll::Pending => match self.0.left.take() {
+            Poll::Pending => match self.left.take() {
                 Some(stream) => Poll::Ready(Ok(Some(stream))),
                 None => Poll::Pending,
             },
@@ -126,7 +121,7 @@ impl<T> Exit<T> {
 impl<T: 'static> Lent<T> {
     /// Adds to the connection's data what its answers leave by.
     pub(super) fn show_the_exit(&self, data: &mut Extensions) {
-        data.insert(self.exit.clone());
+        data.insert(Rc::clone(&self.exit));
     }
 }
 
@@ -161,8 +156,8 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Lent<T> {
         // It does so once more if it had much: what has left needs no flush.
         let Some(io) = &mut this.io else { return Poll::Ready(Ok(())) };
         ready!(Pin::new(io).poll_flush(cx))?;
-        if let Some(body) = this.exit.0.body.take() {
-            this.exit.0.left.set(this.io.take().map(|io| (io, body)));
+        if let Some(body) = this.exit.body.take() {
+            this.exit.left.set(this.io.take().map(|io| (io, body)));
         }
         Poll::Ready(Ok(()))
     }
@@ -172,28 +167,12 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Lent<T> {
     }
 }
 
-impl MessageBody for Left {
-    type Error = Infallible;
-
-    fn size(&self) -> BodySize {
-        BodySize::Stream
-    }
-
-    fn poll_next(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        Poll::Pending
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::{cell::RefCell, rc::Weak, time::Duration};
 
     use actix_http::{HttpService, Protocol};
     use actix_service::{ServiceFactory, fn_service};
-    use actix_web::body::BodyStream;
     use futures_util::{
         FutureExt, StreamExt,
         future::LocalBoxFuture,
@@ -210,7 +189,7 @@ mod tests {
         client: DuplexStream,
         served: LocalBoxFuture<'static, ()>,
         /// The dispatcher has it, and nobody keeps it.
-        exit: Rc<RefCell<Weak<Leaving<DuplexStream>>>>,
+        exit: Rc<RefCell<Weak<Exit<DuplexStream>>>>,
     }
 
     /// Asks for an answer that has two pieces and then no end, over a line that holds so many bytes. If its path is
@@ -229,7 +208,7 @@ mod tests {
         let service = HttpService::build()
             .on_connect_ext(move |io: &Lent<DuplexStream>, data| {
                 io.show_the_exit(data);
-                seen.replace(Rc::downgrade(&io.exit.0));
+                seen.replace(Rc::downgrade(&io.exit));
             })
             .finish(leaving::<DuplexStream, _, _>(app));
         let (server, mut client) = duplex(line_bytes);

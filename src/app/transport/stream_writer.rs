@@ -190,11 +190,10 @@ mod tests {
     #[tokio::test]
     async fn a_body_goes_out_in_chunks_up_to_the_last_and_the_connection_is_closed() {
         let long = "x".repeat(3 * GATHERED_BYTES_MAX);
-        let (writer, mut client, _) = writer(
+        let (mut writer, mut client, _) = writer(
             64 * 1024,
             [piece("data: 1\n\n"), Poll::Pending, piece(""), piece(long.clone()), piece("y"), END],
         );
-        let mut writer = writer;
         assert!((&mut writer).now_or_never().is_none(), "it waits where the body does");
         writer.await.unwrap();
         let mut received = String::new();
