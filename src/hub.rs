@@ -112,11 +112,10 @@ impl Hub {
         clock: Clock,
     ) -> Self {
         let config = Arc::new(config);
-        let actor = Registry::new(Arc::clone(&config), clock.clone(), store.clone());
+        let actor = Registry::new(Arc::clone(&config), clock, store.clone());
         let registry = Registry::start_in_arbiter(arbiter, |_| actor);
         let surroundings = Arc::new(Surroundings {
             config,
-            clock,
             next_chunk: registry.clone().recipient(),
             disconnect: registry.clone().recipient(),
             is_shutting_down: AtomicBool::new(false),

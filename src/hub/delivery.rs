@@ -61,6 +61,11 @@ impl Delivery {
     pub(crate) fn single(event: &Event) -> Self {
         let mut frames = Frames::default();
         frames.event(event.name(), None, event.data());
+        Self::transient(frames)
+    }
+
+    /// What nobody misses who does not get it.
+    pub(crate) fn transient(frames: Frames) -> Self {
         Self { bytes: frames.into(), is_durable: false, is_final: false, after: 0 }
     }
 }

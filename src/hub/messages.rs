@@ -223,6 +223,7 @@ pub(crate) struct FallBehind;
 #[rtype(result = "()")]
 pub(crate) struct End {
     pub(crate) after: Duration,
+    pub(crate) reason: EndReason,
 }
 
 /// A stream as its actor knows it.

@@ -1,12 +1,13 @@
 //! The actor around one stream's state: it moves messages, bytes and store calls, and decides nothing.
 
 mod publishing;
+mod rounds;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use actix::{
     Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, Recipient,
-    ResponseActFuture, WrapFuture, fut,
+    ResponseActFuture, SpawnHandle, WrapFuture, fut,
 };
 use futures_util::future::{FutureExt, LocalBoxFuture, Shared};
 use tokio::time::Instant;
@@ -20,8 +21,8 @@ use super::{
     delivery::{CHUNK_BYTES, Chunk, Delivery, Then},
     history::History,
     messages::{
-        Connect, ConnectError, Deliver, Disconnect, Inspect, Inspection, NextChunk, PassOn, Retire,
-        SendToClient, SendToClientError, Shutdown, StreamIdle,
+        Connect, ConnectError, Deliver, Disconnect, EndReason, Inspect, Inspection, NextChunk,
+        PassOn, Retire, SendToClient, SendToClientError, Shutdown, StreamIdle,
     },
     publish_queue::{Publish, PublishQueue},
     stream_state::{Next, StreamState},
@@ -61,6 +62,8 @@ pub(crate) struct StreamActor {
     reads: HashMap<u64, PageRead>,
     /// Whether the queue will be looked at once all mail is read.
     is_flush_due: bool,
+    /// When the subscribers are next looked after, and the timer for it.
+    next_round: Option<(Instant, SpawnHandle)>,
     last_activity: Instant,
     /// Messages that came by way of the registry.
     handled: u64,
@@ -90,6 +93,7 @@ impl StreamActor {
             queue,
             reads: HashMap::new(),
             is_flush_due: false,
+            next_round: None,
             last_activity: Instant::now(),
             handled: 0,
         }
@@ -196,9 +200,10 @@ impl StreamActor {
 impl Handler<Connect> for StreamActor {
     type Result = Result<Option<Chunk>, ConnectError>;
 
-    fn handle(&mut self, connect: Connect, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, connect: Connect, ctx: &mut Self::Context) -> Self::Result {
         self.touch();
         let Connect { subscriber, handle, cursor, peer, .. } = connect;
+        let due_at = handle.due_at();
         if self.state.subscriber_count() >= self.config.clients_per_stream_max {
             return Err(ConnectError::Full);
         }
@@ -206,6 +211,7 @@ impl Handler<Connect> for StreamActor {
         let Some(head) = self.state.join(subscriber, handle, cursor, retry, now_ms) else {
             return Ok(None);
         };
+        self.look_after_them_at(due_at, ctx);
         self.totals.told_gaps(self.state.take_gaps());
         let clients = self.state.subscriber_count();
         log::info!(
@@ -311,7 +317,7 @@ impl Handler<Shutdown> for StreamActor {
         for handle in self.state.handles() {
             let after: Duration = spread.mul_f64(fastrand::f64());
             // One that cannot take even this ends when the server closes its connection.
-            let _ = handle.end(after);
+            let _ = handle.end(after, EndReason::ShuttingDown);
         }
     }
 }

@@ -18,7 +18,7 @@ use super::{
     replay::{self, Extent, Start},
 };
 use crate::{
-    event::{Event, EventId, OpenText, Snapshot, Status, Vocabulary, vocabulary},
+    event::{Event, EventId, Heartbeat, OpenText, Snapshot, Status, Vocabulary, vocabulary},
     sse::{Cursor, Frames},
     store::{StoredEvent, StoredStream},
     stream_key::StreamKey,
@@ -164,6 +164,20 @@ impl<H> StreamState<H> {
     /// How to reach every subscriber, live or behind.
     pub(crate) fn handles(&self) -> impl Iterator<Item = &H> {
         self.subscribers.values().map(|subscriber| &subscriber.handle)
+    }
+
+    pub(crate) fn handles_mut(&mut self) -> impl Iterator<Item = &mut H> {
+        self.subscribers.values_mut().map(|subscriber| &mut subscriber.handle)
+    }
+
+    /// What keeps an idle connection open.
+    pub(crate) fn heartbeat(&self, now_ms: i64) -> Delivery {
+        let mut frames = Frames::default();
+        match self.vocabulary().heartbeat(self.key.id(), now_ms) {
+            Heartbeat::Comment(text) => frames.comment(text),
+            Heartbeat::Event(name, data) => frames.event(name, None, &data),
+        }
+        Delivery::transient(frames)
     }
 
     /// The subscribers that get the next delivery.

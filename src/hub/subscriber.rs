@@ -5,6 +5,7 @@
 //! blocked the actor does not run at all: the stream's actor, not this one, notices who falls behind.
 
 mod context;
+mod handle;
 mod poll_watch;
 
 use std::{
@@ -12,39 +13,33 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
-    task::{self, Poll},
-    time::Duration,
+    task::{self, Poll, Waker},
 };
 
 use actix::{
-    Actor, ActorFutureExt, Addr, AsyncContext, Handler, Recipient, WrapFuture,
-    dev::{ContextFut, Mailbox, SendError},
+    Actor, ActorFutureExt, AsyncContext, Handler, Recipient, WrapFuture,
+    dev::{ContextFut, Mailbox},
 };
 use actix_web::body::{BodySize, MessageBody};
 use bytes::Bytes;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use self::{context::SubscriberContext, poll_watch::PollWatch};
+pub(crate) use self::handle::{Backlog, SubscriberHandle, Undelivered};
+use self::{context::SubscriberContext, handle::NOTICE_BYTES, poll_watch::PollWatch};
 use super::{
     config::HubConfig,
     delivery::{Chunk, PIECE_BYTES, Then},
     messages::{Deliver, Disconnect, End, EndReason, FallBehind, NextChunk},
 };
-use crate::{
-    clock::Clock,
-    event::{Heartbeat, vocabulary},
-    sse::Frames,
-    stream_key::StreamKey,
-};
+use crate::{sse::Frames, stream_key::StreamKey};
 
 /// What all connections of a hub share.
 #[derive(Debug)]
 pub(crate) struct Surroundings {
     pub(crate) config: Arc<HubConfig>,
-    pub(crate) clock: Clock,
     pub(crate) next_chunk: Recipient<NextChunk>,
     pub(crate) disconnect: Recipient<Disconnect>,
     pub(crate) is_shutting_down: AtomicBool,
@@ -56,95 +51,17 @@ pub(crate) struct SubscriberActor {
     stream: StreamKey,
     hub: Arc<Surroundings>,
     backlog: Arc<Backlog>,
-    next_heartbeat: Instant,
     expires_at: Instant,
-}
-
-/// What reaches a subscriber, for the stream's actor.
-#[derive(Debug)]
-pub(crate) struct SubscriberHandle {
-    address: Addr<SubscriberActor>,
-    backlog: Arc<Backlog>,
-    backlog_bytes_max: usize,
-}
-
-/// What both ends of a subscriber's mailbox know of it.
-#[derive(Debug)]
-pub(crate) struct Backlog {
-    /// Deliveries pass the subscriber by, as they do before its first chunk: what is transient in its
-    /// mailbox is not worth sending.
-    is_behind: AtomicBool,
-    /// Bytes of the deliveries in the mailbox.
-    bytes: AtomicUsize,
-}
-
-/// A delivery was not taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Undelivered {
-    /// The mailbox is full.
-    Full,
-    /// The connection is gone; its `Disconnect` is on its way.
-    Gone,
-}
-
-impl Backlog {
-    pub(crate) fn is_behind(&self) -> bool {
-        self.is_behind.load(Ordering::Acquire)
-    }
-}
-
-impl SubscriberHandle {
-    pub(crate) const fn backlog(&self) -> &Arc<Backlog> {
-        &self.backlog
-    }
-
-    pub(crate) fn is_connected(&self) -> bool {
-        self.address.connected()
-    }
-
-    pub(crate) fn deliver(&self, delivery: Deliver) -> Result<(), Undelivered> {
-        let bytes = delivery.0.bytes.len();
-        let waiting = self.backlog.bytes.load(Ordering::Relaxed);
-        // One that waits for nothing gets a delivery of any length.
-        if waiting > 0 && waiting + bytes > self.backlog_bytes_max {
-            return Err(Undelivered::Full);
-        }
-        self.backlog.bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.address.try_send(delivery).map_err(|error| {
-            self.backlog.bytes.fetch_sub(bytes, Ordering::Relaxed);
-            match error {
-                SendError::Full(_) => Undelivered::Full,
-                SendError::Closed(_) => Undelivered::Gone,
-            }
-        })
-    }
-
-    pub(crate) fn end(&self, after: Duration) -> Result<(), Undelivered> {
-        self.address.try_send(End { after }).map_err(|_| Undelivered::Full)
-    }
-
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "once for each time that the mailbox was found full"
-    )]
-    pub(crate) fn fall_behind(&self) {
-        self.backlog.is_behind.store(true, Ordering::Release);
-        self.address.do_send(FallBehind);
-    }
-
-    pub(crate) fn catch_up(&self) {
-        self.backlog.is_behind.store(false, Ordering::Release);
-    }
 }
 
 impl Actor for SubscriberActor {
     type Context = SubscriberContext;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let now = Instant::now();
-        self.next_heartbeat = now + self.hub.config.heartbeat_interval;
-        self.expires_at = now + self.hub.config.jittered_connection_age();
-        self.arm_timer(ctx);
+        if let Some(end) = ctx.authorized_until() {
+            // The body sees that it is over: this wakes it.
+            ctx.run_later(end.saturating_duration_since(Instant::now()), |_, _| {});
+        }
         if let Some(head) = ctx.take_head() {
             self.on_chunk(head, ctx);
         }
@@ -152,34 +69,6 @@ impl Actor for SubscriberActor {
 }
 
 impl SubscriberActor {
-    /// One timer serves all deadlines: an idle connection is to cost little.
-    fn arm_timer(&self, ctx: &mut SubscriberContext) {
-        let deadline = self.next_heartbeat.min(self.expires_at);
-        let deadline = ctx.authorized_until().map_or(deadline, |end| deadline.min(end));
-        let delay = deadline.saturating_duration_since(Instant::now());
-        // What a token's end is to it, the body sees: this wakes it.
-        ctx.run_later(delay, |actor, ctx| actor.on_timer(ctx));
-    }
-
-    fn on_timer(&mut self, ctx: &mut SubscriberContext) {
-        let now = Instant::now();
-        if now >= self.expires_at {
-            return self.end_to_reconnect(EndReason::AgeLimit, ctx);
-        }
-        if now >= self.next_heartbeat {
-            self.next_heartbeat = now + self.hub.config.heartbeat_interval;
-            let mut frames = Frames::default();
-            match vocabulary(self.stream.kind())
-                .heartbeat(self.stream.id(), self.hub.clock.now_ms())
-            {
-                Heartbeat::Comment(text) => frames.comment(text),
-                Heartbeat::Event(name, data) => frames.event(name, None, &data),
-            }
-            ctx.write(frames.into());
-        }
-        self.arm_timer(ctx);
-    }
-
     /// Ends the response in a way that makes the client come back, at a time of its own.
     fn end_to_reconnect(&self, reason: EndReason, ctx: &mut SubscriberContext) {
         let mut frames = Frames::default();
@@ -200,7 +89,7 @@ impl SubscriberActor {
         }
     }
 
-    /// Why one that still has history to read is let go: no timer runs meanwhile, and no mail is opened.
+    /// Why one that still has history to read is let go: no mail is opened meanwhile.
     fn reason_to_leave(&self) -> Option<EndReason> {
         if self.hub.is_shutting_down.load(Ordering::Relaxed) {
             return Some(EndReason::ShuttingDown);
@@ -223,7 +112,7 @@ impl Handler<Deliver> for SubscriberActor {
     type Result = ();
 
     fn handle(&mut self, Deliver(delivery): Deliver, ctx: &mut Self::Context) {
-        self.backlog.bytes.fetch_sub(delivery.bytes.len(), Ordering::Relaxed);
+        self.backlog.opened(delivery.bytes.len());
         if delivery.is_durable || !self.backlog.is_behind() {
             ctx.write(delivery.bytes.clone());
         }
@@ -237,6 +126,7 @@ impl Handler<FallBehind> for SubscriberActor {
     type Result = ();
 
     fn handle(&mut self, _: FallBehind, ctx: &mut Self::Context) {
+        self.backlog.opened(NOTICE_BYTES);
         self.ask_for_more(ctx);
     }
 }
@@ -244,8 +134,9 @@ impl Handler<FallBehind> for SubscriberActor {
 impl Handler<End> for SubscriberActor {
     type Result = ();
 
-    fn handle(&mut self, End { after }: End, ctx: &mut Self::Context) {
-        ctx.run_later(after, |actor, ctx| actor.end_to_reconnect(EndReason::ShuttingDown, ctx));
+    fn handle(&mut self, End { after, reason }: End, ctx: &mut Self::Context) {
+        self.backlog.opened(NOTICE_BYTES);
+        ctx.run_later(after, move |actor, ctx| actor.end_to_reconnect(reason, ctx));
     }
 }
 
@@ -254,6 +145,9 @@ impl Handler<End> for SubscriberActor {
 /// However it ends, dropping it tells the registry.
 pub struct SubscriberBody {
     actor: ContextFut<SubscriberActor, SubscriberContext>,
+    backlog: Arc<Backlog>,
+    /// Who is woken when the actor gets mail, once it has had nothing to do.
+    waits_with: Option<Waker>,
     polls: PollWatch,
     // What the registry is told when this is dropped.
     hub: Arc<Surroundings>,
@@ -271,25 +165,31 @@ impl SubscriberBody {
     ) -> (Self, SubscriberHandle) {
         let mut mailbox = Mailbox::default();
         mailbox.set_capacity(hub.config.mailbox_capacity);
-        let backlog = Arc::new(Backlog { is_behind: true.into(), bytes: 0.into() });
-        let handle = SubscriberHandle {
-            address: mailbox.address(),
-            backlog: Arc::clone(&backlog),
-            backlog_bytes_max: hub.config.backlog_bytes_max,
-        };
         let connected_at = Instant::now();
+        let expires_at = connected_at + hub.config.jittered_connection_age();
+        let address = mailbox.address();
+        let handle = SubscriberHandle::new(address, &hub.config, connected_at, expires_at);
+        let backlog = handle.backlog();
         let actor = SubscriberActor {
             id: subscriber,
             stream: stream.clone(),
             hub: Arc::clone(&hub),
-            backlog,
-            // Both are set when the actor starts.
-            next_heartbeat: connected_at,
-            expires_at: connected_at,
+            backlog: Arc::clone(backlog),
+            expires_at,
         };
         let context = SubscriberContext::new(&mailbox);
         let actor = ContextFut::new(context, actor, mailbox);
-        (Self { actor, polls: PollWatch::default(), hub, stream, subscriber, connected_at }, handle)
+        let body = Self {
+            actor,
+            backlog: Arc::clone(backlog),
+            waits_with: None,
+            polls: PollWatch::default(),
+            hub,
+            stream,
+            subscriber,
+            connected_at,
+        };
+        (body, handle)
     }
 
     /// Puts in what the stream says first.
@@ -313,6 +213,23 @@ impl SubscriberBody {
         ctx.end(EndReason::AuthExpired);
     }
 
+    /// Whether the actor has nothing to do, and whoever polls would hear of it if it had. A body is polled once more
+    /// after all that it yields: to poll the actor each time would be a fifth of what a delivery costs here.
+    fn is_at_rest(&mut self, cx: &task::Context<'_>) -> bool {
+        self.waits_with.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()))
+            && self.backlog.is_empty()
+            && self.actor.ctx().is_idle()
+    }
+
+    fn poll_actor(&mut self, cx: &mut task::Context<'_>) {
+        if Pin::new(&mut self.actor).poll(cx).is_ready() {
+            self.actor.ctx().end(EndReason::Unavailable);
+        }
+        if self.waits_with.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
+            self.waits_with = Some(cx.waker().clone());
+        }
+    }
+
     fn next(&mut self, cx: &mut task::Context<'_>) -> Poll<Option<Bytes>> {
         if self.actor.ctx().is_overdue() {
             self.expire();
@@ -320,8 +237,8 @@ impl SubscriberBody {
         if let Some(bytes) = self.actor.ctx().take(PIECE_BYTES) {
             return Poll::Ready(Some(bytes));
         }
-        if self.actor.ctx().ended().is_none() && Pin::new(&mut self.actor).poll(cx).is_ready() {
-            self.actor.ctx().end(EndReason::Unavailable);
+        if self.actor.ctx().ended().is_none() && !self.is_at_rest(cx) {
+            self.poll_actor(cx);
         }
         // Nobody can send to this actor any more: its stream's actor is gone, and with it the future.
         if !self.actor.ctx().is_reachable() {

@@ -1,7 +1,8 @@
-//! What becomes of a stream whose actor has panicked; and, below, its races.
+//! What becomes of a stream whose actor has panicked; and, below, its races and its rounds.
 
 mod races;
 mod retirement;
+mod rounds;
 
 use std::{future::poll_fn, path::PathBuf, pin::Pin, time::Duration};
 
