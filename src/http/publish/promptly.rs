@@ -12,8 +12,8 @@ use tokio::sync::{mpsc, oneshot};
 type Waiting = BoxFuture<'static, ()>;
 
 thread_local! {
-    /// The way to the task that waits for all publishes of this worker. There is at most one for each
-    /// connection.
+    /// The way to the task that waits for all publishes of this worker: no more than there are requests
+    /// under way.
     static WAITER: RefCell<Option<mpsc::UnboundedSender<Waiting>>> = const { RefCell::new(None) };
 }
 
