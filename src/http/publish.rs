@@ -1,5 +1,7 @@
 //! Publishing: to all who follow a stream, or to one of them.
 
+mod promptly;
+
 use actix_web::{
     HttpRequest, HttpResponse,
     http::header::HeaderMap,
@@ -8,6 +10,7 @@ use actix_web::{
 use serde::Serialize;
 use uuid::Uuid;
 
+use self::promptly::promptly;
 use super::{
     ApiState,
     access::{May, Publish},
@@ -16,7 +19,7 @@ use super::{
 };
 use crate::{
     event::{EventId, IdempotencyKey, NewEvent},
-    hub::{Broadcast, Hub, PublishError, Published, SendToClient},
+    hub::{Broadcast, PublishError, SendToClient},
 };
 
 /// What a request may hold beside the payloads of its events.
@@ -52,21 +55,15 @@ pub(super) async fn publish(
     if let Some(key) = idempotency_key(request.headers())? {
         broadcast = broadcast.with_idempotency_key(key);
     }
-    let published = promptly(state.hub.clone(), broadcast).await?;
+    let hub = state.hub.clone();
+    let published = promptly(async move { hub.broadcast(broadcast).await });
+    let published = published.await.unwrap_or(Err(PublishError::Unavailable))?;
     let mut answer = match published.last_id() {
         Some(_) if published.is_repeat => HttpResponse::Ok(),
         Some(_) => HttpResponse::Created(),
         None => HttpResponse::Accepted(),
     };
     Ok(answer.json(PublishedBody { ids: published.ids }))
-}
-
-/// Waits for the answer on the worker's runtime instead of among its local tasks: each subscriber that a
-/// delivery has woken is one of these, and an answer would wait until thousands of them had their turn.
-/// What the publisher has next then comes in time to go out with what is still waiting.
-async fn promptly(hub: Hub, broadcast: Broadcast) -> Result<Published, PublishError> {
-    let answer = tokio::spawn(async move { hub.broadcast(broadcast).await });
-    answer.await.unwrap_or(Err(PublishError::Unavailable))
 }
 
 pub(super) async fn send_to_client(
