@@ -10,6 +10,8 @@ mod history;
 mod host;
 #[cfg(feature = "server")]
 mod limits;
+#[cfg(feature = "server")]
+mod middleware;
 mod origin;
 mod peer;
 #[cfg(feature = "server")]
@@ -44,11 +46,10 @@ pub use self::{
 };
 #[cfg(feature = "server")]
 pub(crate) use self::{
-    host::{is_loopback, refuse_foreign_hosts},
-    limits::{headers_bytes, is_too_large, limit_heads},
-    origin::refuse_foreign_pages,
-    preflight::word_preflights,
-    request_id::{RequestId, name_requests},
+    host::is_loopback,
+    limits::{headers_bytes, is_too_large},
+    middleware::{complete_answers, refuse_strangers},
+    request_id::RequestId,
 };
 use crate::{auth::Authority, hub::Hub, orchestrator::Players, stream_key::StreamKind};
 
