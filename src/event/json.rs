@@ -9,6 +9,7 @@ use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor, value::MapAccessDeserializer},
 };
+use serde_path_to_error::{Error as Misplaced, Track};
 
 /// How deeply arrays and objects may be nested.
 pub(crate) const MAX_DEPTH: usize = 64;
@@ -46,6 +47,19 @@ where
     }
 
     deserializer.deserialize_map(Object(expected, PhantomData))
+}
+
+/// Reads JSON into its shape, or says where in it what is wrong.
+pub(crate) fn read<'a, T: Deserialize<'a>>(
+    json: &'a str,
+) -> Result<T, Misplaced<serde_json::Error>> {
+    // To keep track of where one is costs as much as to read: that is done only when it has to be said.
+    serde_json::from_str(json).map_err(|error| {
+        let tracked =
+            serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_str(json));
+        // What only follows it is no part of its shape.
+        tracked.err().unwrap_or_else(|| Misplaced::new(Track::new().path(), error))
+    })
 }
 
 /// What is wrong with some JSON, without serde_json's own account of where (" at line 1 column 9"): that is
@@ -92,7 +106,7 @@ fn string_len(json: &str) -> Result<usize, JsonError> {
     let mut at = 1;
     loop {
         let rest = json.get(at..).unwrap_or_default();
-        let Some(found) = rest.find(['"', '\\']) else {
+        let Some(found) = memchr::memchr2(b'"', b'\\', rest.as_bytes()) else {
             return Ok(json.len());
         };
         at += found;
