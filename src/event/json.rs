@@ -153,6 +153,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_wrong_is_said_with_its_place_and_what_follows_is_wrong_too() {
+        for (json, expected) in [
+            ("[[1],[2]]", None),
+            (" [] ", None),
+            (r#"[[1],[2,"x"]]"#, Some(("[1][1]", true))),
+            ("{}", Some((".", true))),
+            ("[[1],[2]", Some((".", false))),
+            ("[[1],[2]] x", Some((".", false))),
+            ("[[1]][[2]]", Some((".", false))),
+        ] {
+            let error = read::<Vec<Vec<u8>>>(json).err();
+            let seen = error.map(|error| (error.path().to_string(), error.inner().is_data()));
+            assert_eq!(seen, expected.map(|(path, is_data)| (path.to_owned(), is_data)), "{json}");
+        }
+    }
+
+    #[test]
     fn depth_is_bounded() {
         let nested = |depth| "[".repeat(depth) + &"]".repeat(depth);
         assert!(compact(&nested(64)).is_ok());
