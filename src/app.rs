@@ -15,12 +15,11 @@ use std::{
 
 use actix::{Actor, Addr, Arbiter};
 use actix_server::ServerBuilder;
-use actix_service::{IntoServiceFactory, ServiceFactoryExt, map_config};
+use actix_service::map_config;
 use actix_web::{
-    App, Error,
+    App,
     dev::{AppConfig, Server, ServerHandle},
-    http::header,
-    middleware::{Condition, DefaultHeaders, from_fn},
+    middleware::Condition,
 };
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -39,9 +38,6 @@ const BACKLOG: i32 = 4096;
 
 /// How much the kernel may hold for one connection: a client that never reads would pin 4 MB.
 const SEND_BUFFER_BYTES: usize = 32 * 1024;
-
-/// For whatever is no page: should a browser take it for one, nothing of it runs. The page has its own.
-const POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
 /// A server that accepts connections.
 pub(crate) struct Application {
@@ -113,20 +109,9 @@ impl Application {
             let app = App::new()
                 .configure(|app| api.configure(app))
                 .configure(Api::configure_page)
-                .wrap(from_fn(http::refuse_foreign_pages))
-                .wrap(Condition::new(checks_hosts, from_fn(http::refuse_foreign_hosts)))
-                .wrap(from_fn(http::limit_heads))
+                .wrap_fn(move |request, next| http::refuse_strangers(checks_hosts, request, next))
                 .wrap(Condition::new(!origins.is_empty(), http::cors(&origins)))
-                .wrap(from_fn(http::word_preflights))
-                .wrap(
-                    DefaultHeaders::new()
-                        .add((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-                        .add((header::REFERRER_POLICY, "no-referrer"))
-                        .add((header::CONTENT_SECURITY_POLICY, POLICY))
-                        .add((header::CACHE_CONTROL, "no-store")),
-                )
-                .wrap(from_fn(http::name_requests));
-            let app = app.into_factory().map_err(|error: Error| error.error_response());
+                .wrap_fn(http::complete_answers);
             map_config(app, |()| AppConfig::default())
         };
         let transport = match tls {

@@ -23,7 +23,7 @@ pub use self::{
 };
 pub(crate) use self::{
     idempotency::KeyedDigest,
-    json::{compact, object, reason},
+    json::{compact, object, read, reason},
     snapshot::OpenText,
     vocabulary::{Heartbeat, Vocabulary, vocabulary},
 };

@@ -10,6 +10,8 @@ mod history;
 mod host;
 #[cfg(feature = "server")]
 mod limits;
+#[cfg(feature = "server")]
+mod middleware;
 mod origin;
 mod peer;
 #[cfg(feature = "server")]
@@ -31,7 +33,7 @@ use actix::Addr;
 use actix_cors::Cors;
 use actix_web::{
     FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, ResponseError, Route,
-    Scope,
+    dev::HttpServiceFactory,
     http::{Method, header},
     web,
 };
@@ -44,11 +46,10 @@ pub use self::{
 };
 #[cfg(feature = "server")]
 pub(crate) use self::{
-    host::{is_loopback, refuse_foreign_hosts},
-    limits::{headers_bytes, is_too_large, limit_heads},
-    origin::refuse_foreign_pages,
-    preflight::word_preflights,
-    request_id::{RequestId, name_requests},
+    host::is_loopback,
+    limits::{headers_bytes, is_too_large},
+    middleware::{complete_answers, refuse_strangers},
+    request_id::RequestId,
 };
 use crate::{auth::Authority, hub::Hub, orchestrator::Players, stream_key::StreamKind};
 
@@ -160,7 +161,8 @@ impl Api {
     pub fn configure(&self, app: &mut web::ServiceConfig) {
         app.app_data(web::Data::from(Arc::clone(&self.state)));
         for kind in StreamKind::ALL {
-            app.service(Self::streams(kind));
+            app.service(get(kind.base_path(), status::list).app_data(Mounted(kind)))
+                .service(Self::streams(kind));
         }
         app.service(get("/api/stats", status::stats))
             .service(get("/health/live", status::live))
@@ -175,26 +177,26 @@ impl Api {
             .default_service(web::to(not_found));
     }
 
-    fn streams(kind: StreamKind) -> Scope {
+    fn streams(kind: StreamKind) -> impl HttpServiceFactory {
         let follow = [web::get().to(stream::follow), web::head().to(stream::head)];
         let events = [
+            web::post().to(publish::publish),
             web::get().to(history::page),
             web::head().to(history::page),
-            web::post().to(publish::publish),
         ];
         web::scope(kind.base_path())
             .app_data(Mounted(kind))
+            .wrap_fn(target::take_id)
             // They are tried in this order: what is asked for most comes first.
-            .service(resource("/{id}/events", "GET, HEAD, POST", events))
-            .service(resource("/{id}/stream", "GET, HEAD", follow))
-            .service(get("", status::list))
-            .service(get("/{id}", status::show))
-            .service(post("/{id}/clients/{client}/events", publish::send_to_client))
-            .service(post("/{id}/ticket", ticket::issue))
-            .service(post("/{id}/launch", control::launch))
-            .service(post("/{id}/pause", control::pause))
-            .service(post("/{id}/resume", control::resume))
-            .service(post("/{id}/stop", control::stop))
+            .service(resource("/events", "GET, HEAD, POST", events))
+            .service(resource("/stream", "GET, HEAD", follow))
+            .service(get("", status::show))
+            .service(post("/clients/{client}/events", publish::send_to_client))
+            .service(post("/ticket", ticket::issue))
+            .service(post("/launch", control::launch))
+            .service(post("/pause", control::pause))
+            .service(post("/resume", control::resume))
+            .service(post("/stop", control::stop))
             .default_service(web::to(not_found))
     }
 }
@@ -206,7 +208,7 @@ pub fn cors(origins: &[String]) -> Cors {
         .allowed_headers([
             header::AUTHORIZATION,
             header::CONTENT_TYPE,
-            header::HeaderName::from_static("idempotency-key"),
+            publish::IDEMPOTENCY_KEY,
             header::HeaderName::from_static("last-event-id"),
         ])
         .expose_headers([

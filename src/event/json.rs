@@ -9,6 +9,7 @@ use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor, value::MapAccessDeserializer},
 };
+use serde_path_to_error::{Error as Misplaced, Track};
 
 /// How deeply arrays and objects may be nested.
 pub(crate) const MAX_DEPTH: usize = 64;
@@ -46,6 +47,19 @@ where
     }
 
     deserializer.deserialize_map(Object(expected, PhantomData))
+}
+
+/// Reads JSON into its shape, or says where in it what is wrong.
+pub(crate) fn read<'a, T: Deserialize<'a>>(
+    json: &'a str,
+) -> Result<T, Misplaced<serde_json::Error>> {
+    // To keep track of where one is costs as much as to read: that is done only when it has to be said.
+    serde_json::from_str(json).map_err(|error| {
+        let tracked =
+            serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_str(json));
+        // What only follows it is no part of its shape.
+        tracked.err().unwrap_or_else(|| Misplaced::new(Track::new().path(), error))
+    })
 }
 
 /// What is wrong with some JSON, without serde_json's own account of where (" at line 1 column 9"): that is
@@ -92,7 +106,7 @@ fn string_len(json: &str) -> Result<usize, JsonError> {
     let mut at = 1;
     loop {
         let rest = json.get(at..).unwrap_or_default();
-        let Some(found) = rest.find(['"', '\\']) else {
+        let Some(found) = memchr::memchr2(b'"', b'\\', rest.as_bytes()) else {
             return Ok(json.len());
         };
         at += found;
@@ -135,6 +149,23 @@ mod tests {
             (r#""\ud83c\udfa4 \u0000""#, r#""\ud83c\udfa4 \u0000""#),
         ] {
             assert_eq!(compact(json).as_deref(), Ok(expected), "{json}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_place_and_what_follows_is_wrong_too() {
+        for (json, expected) in [
+            ("[[1],[2]]", None),
+            (" [] ", None),
+            (r#"[[1],[2,"x"]]"#, Some(("[1][1]", true))),
+            ("{}", Some((".", true))),
+            ("[[1],[2]", Some((".", false))),
+            ("[[1],[2]] x", Some((".", false))),
+            ("[[1]][[2]]", Some((".", false))),
+        ] {
+            let error = read::<Vec<Vec<u8>>>(json).err();
+            let seen = error.map(|error| (error.path().to_string(), error.inner().is_data()));
+            assert_eq!(seen, expected.map(|(path, is_data)| (path.to_owned(), is_data)), "{json}");
         }
     }
 

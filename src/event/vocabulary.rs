@@ -60,8 +60,7 @@ pub(super) fn check<T: DeserializeOwned>(data: &str) -> Result<(), PayloadError>
     if !data.starts_with('{') {
         return Err(PayloadError { path: "$.data".into(), reason: "must be an object".into() });
     }
-    let mut json = serde_json::Deserializer::from_str(data);
-    match serde_path_to_error::deserialize::<_, T>(&mut json) {
+    match json::read::<T>(data) {
         Ok(_) => Ok(()),
         Err(error) => Err(payload_error(&error)),
     }

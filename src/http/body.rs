@@ -6,12 +6,11 @@ use actix_web::{
     http::header::{self, HeaderMap},
     web::Payload,
 };
-use bytes::BytesMut;
 use futures_util::StreamExt;
 use serde::Deserialize;
 
 use super::{ApiState, error::ApiError};
-use crate::event::reason;
+use crate::event::{read, reason};
 
 /// How many bytes a body may have.
 #[derive(Debug, Clone, Copy)]
@@ -37,7 +36,7 @@ pub(super) async fn text(
     let mut limit = limits.array.max(limits.object);
     within(declared, limit)?;
     let read = async {
-        let (mut body, mut has_begun) = (BytesMut::new(), false);
+        let (mut body, mut has_begun) = (Vec::new(), false);
         while let Some(chunk) = payload.next().await {
             let chunk = chunk
                 .map_err(|_| ApiError::bad_request("invalid_body", "the body is cut short"))?;
@@ -54,7 +53,7 @@ pub(super) async fn text(
     let body = tokio::time::timeout(state.body_timeout, read)
         .await
         .map_err(|_| ApiError::too_slow())??;
-    String::from_utf8(body.into())
+    String::from_utf8(body)
         .map_err(|_| ApiError::bad_request("invalid_json", "the body is not UTF-8"))
 }
 
@@ -77,13 +76,8 @@ pub(super) fn parse<'a, T: Deserialize<'a>>(
     json: &'a str,
     code: &'static str,
 ) -> Result<T, ApiError> {
-    let mut deserializer = serde_json::Deserializer::from_str(json);
-    let parsed = serde_path_to_error::deserialize(&mut deserializer)
-        .map_err(|error| (error.path().to_string(), error.into_inner()))
-        .and_then(|value| {
-            deserializer.end().map(|()| value).map_err(|error| (".".to_owned(), error))
-        });
-    parsed.map_err(|(path, error)| {
+    read(json).map_err(|error| {
+        let (path, error) = (error.path().to_string(), error.into_inner());
         if error.is_data() {
             let path = if path.starts_with(['.', '[']) { path } else { format!(".{path}") };
             let path = path.trim_end_matches('.');

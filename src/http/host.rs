@@ -5,26 +5,14 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use actix_web::{
-    Error, ResponseError,
-    body::{EitherBody, MessageBody},
-    dev::{ServiceRequest, ServiceResponse},
-    middleware::Next,
-};
+use actix_web::HttpRequest;
 
-use super::{error::ApiError, origin::host};
+use super::origin::host;
 
-/// A middleware that answers 403 to whoever calls the server by a name that is not this machine's own.
-pub(crate) async fn refuse_foreign_hosts(
-    request: ServiceRequest,
-    next: Next<impl MessageBody>,
-) -> Result<ServiceResponse<EitherBody<impl MessageBody>>, Error> {
+/// Whether the request calls the server by a name that is not this machine's own.
+pub(super) fn is_of_foreign_host(request: &HttpRequest) -> bool {
     // Browsers always name one.
-    if host(request.request()).is_some_and(|host| !is_loopback(host)) {
-        let refusal = ApiError::foreign_host().error_response();
-        return Ok(request.into_response(refusal).map_into_right_body());
-    }
-    next.call(request).await.map(ServiceResponse::map_into_left_body)
+    host(request).is_some_and(|host| !is_loopback(host))
 }
 
 /// Whether a name, with or without a port, leads to this machine wherever it is used.

@@ -1,14 +1,6 @@
 //! Bounds on request heads: actix-http takes headers as long as they like, and over HTTP/2 as many.
 
-use actix_web::{
-    Error, ResponseError,
-    body::{EitherBody, MessageBody},
-    dev::{ServiceRequest, ServiceResponse},
-    http::header::{self, HeaderMap, HeaderName, HeaderValue},
-    middleware::Next,
-};
-
-use super::error::ApiError;
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 /// How many headers a request may have; over HTTP/1.1, actix-http has the same limit.
 const HEADERS_MAX: usize = 96;
@@ -18,19 +10,6 @@ const HEADER_BYTES_MAX: usize = 8 * 1024;
 
 /// All headers together, in bytes.
 const HEADERS_BYTES_MAX: usize = 32 * 1024;
-
-/// A middleware that answers 431 to a head that is too long.
-pub(crate) async fn limit_heads(
-    request: ServiceRequest,
-    next: Next<impl MessageBody>,
-) -> Result<ServiceResponse<EitherBody<impl MessageBody>>, Error> {
-    if is_too_large(request.headers()) {
-        // Not as an `Err`: that would go past the middleware that adds the usual headers.
-        let refusal = ApiError::headers_too_large().error_response();
-        return Ok(request.into_response(refusal).map_into_right_body());
-    }
-    next.call(request).await.map(ServiceResponse::map_into_left_body)
-}
 
 /// Whether a head is longer than it may be.
 pub(crate) fn is_too_large(headers: &HeaderMap) -> bool {

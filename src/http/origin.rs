@@ -4,31 +4,25 @@
 //! same: without this, any page that is open on the machine could stop a debate.
 
 #[cfg(feature = "server")]
+use actix_web::web::Data;
 use actix_web::{
-    Error, ResponseError,
-    body::{EitherBody, MessageBody},
-    dev::{ServiceRequest, ServiceResponse},
-    middleware::Next,
-    web::Data,
+    HttpRequest,
+    http::{
+        Method,
+        header::{self, HeaderName},
+    },
 };
-use actix_web::{HttpRequest, http::Method};
 
 #[cfg(feature = "server")]
-use super::{ApiState, error::ApiError};
+use super::ApiState;
 
-/// A middleware that answers 403 to the pages of all others.
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// Whether the page of somebody else would change something.
 #[cfg(feature = "server")]
-pub(crate) async fn refuse_foreign_pages(
-    request: ServiceRequest,
-    next: Next<impl MessageBody>,
-) -> Result<ServiceResponse<EitherBody<impl MessageBody>>, Error> {
-    let state = request.app_data::<Data<ApiState>>();
-    let origins = state.map_or(&[][..], |state| &state.origins);
-    if !is_reading(request.request()) && page(request.request(), origins) == Page::Foreign {
-        let refusal = ApiError::foreign_origin().error_response();
-        return Ok(request.into_response(refusal).map_into_right_body());
-    }
-    next.call(request).await.map(ServiceResponse::map_into_left_body)
+pub(super) fn is_of_foreign_page(request: &HttpRequest) -> bool {
+    let origins = || request.app_data().map_or(&[][..], |state: &Data<ApiState>| &state.origins);
+    !is_reading(request) && page(request, origins()) == Page::Foreign
 }
 
 /// Whether the request changes nothing.
@@ -45,7 +39,8 @@ pub(super) fn is_trusted(request: &HttpRequest, origins: &[String]) -> bool {
 pub(super) fn host(request: &HttpRequest) -> Option<&str> {
     // HTTP/2 has it in the address.
     let authority = request.uri().authority().map(|authority| authority.as_str());
-    let named = || request.headers().get("host").map(|host| host.to_str().unwrap_or_default());
+    let named =
+        || request.headers().get(header::HOST).map(|host| host.to_str().unwrap_or_default());
     authority.or_else(named)
 }
 
@@ -61,14 +56,15 @@ enum Page {
 }
 
 fn page(request: &HttpRequest, origins: &[String]) -> Page {
-    let text =
-        |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap_or_default());
+    let text = |name: HeaderName| {
+        request.headers().get(name).map(|value| value.to_str().unwrap_or_default())
+    };
     // What a browser says of itself holds behind any proxy, whatever that makes of the host.
-    let site = text("sec-fetch-site");
+    let site = text(SEC_FETCH_SITE);
     if site == Some("same-origin") {
         return Page::Trusted;
     }
-    let Some(origin) = text("origin").or_else(|| text("referer").map(origin_of)) else {
+    let Some(origin) = text(header::ORIGIN).or_else(|| text(header::REFERER).map(origin_of)) else {
         return match site {
             Some("cross-site" | "same-site") => Page::Foreign,
             _ => Page::None,

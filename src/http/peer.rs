@@ -5,7 +5,7 @@ use std::{
     sync::Once,
 };
 
-use actix_web::HttpRequest;
+use actix_web::{HttpRequest, http::header::X_FORWARDED_FOR};
 use ipnet::IpNet;
 
 use crate::hub::is_of_own_network;
@@ -16,18 +16,21 @@ use crate::hub::is_of_own_network;
 pub(super) fn client_address(request: &HttpRequest, trusted: &[IpNet]) -> Option<IpAddr> {
     let peer = request.peer_addr()?.ip().to_canonical();
     let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(&address));
-    let mut client = peer;
-    if !is_trusted(peer) && is_of_own_network(peer) {
-        warn_of_proxy(request, peer);
+    if !is_trusted(peer) {
+        if is_of_own_network(peer) {
+            warn_of_proxy(request, peer);
+        }
+        return Some(network(peer));
     }
+    let mut client = peer;
     // Each proxy appends where it has the request from, so what comes before the first stranger's word is
     // anybody's.
     for hop in hops(request).rev() {
+        let Some(address) = hop else { break };
+        client = address;
         if !is_trusted(client) {
             break;
         }
-        let Some(address) = hop else { break };
-        client = address;
     }
     Some(network(client))
 }
@@ -35,7 +38,7 @@ pub(super) fn client_address(request: &HttpRequest, trusted: &[IpNet]) -> Option
 /// Says, once, that somebody near us speaks for others and is not believed.
 fn warn_of_proxy(request: &HttpRequest, peer: IpAddr) {
     static SAID: Once = Once::new();
-    if !SAID.is_completed() && request.headers().contains_key("x-forwarded-for") {
+    if !SAID.is_completed() && request.headers().contains_key(X_FORWARDED_FOR) {
         SAID.call_once(|| {
             let what = "requests come by a proxy that is not named (--trusted-proxy): limits by address \
                         cannot tell those behind it apart";
@@ -45,7 +48,7 @@ fn warn_of_proxy(request: &HttpRequest, peer: IpAddr) {
 }
 
 fn hops(request: &HttpRequest) -> impl DoubleEndedIterator<Item = Option<IpAddr>> {
-    let headers: Vec<_> = request.headers().get_all("x-forwarded-for").collect();
+    let headers: Vec<_> = request.headers().get_all(X_FORWARDED_FOR).collect();
     headers
         .into_iter()
         .flat_map(|value| value.to_str().unwrap_or_default().split(','))

@@ -1,14 +1,13 @@
 //! Answers to preflights as they should be: actix-cors decides, and says it in plain text with 200 or 400.
 
 use actix_web::{
-    Error, ResponseError,
-    body::{EitherBody, MessageBody},
+    ResponseError,
+    body::EitherBody,
     dev::{ServiceRequest, ServiceResponse},
     http::{
         Method, StatusCode,
         header::{self, HeaderValue},
     },
-    middleware::Next,
 };
 
 use super::error::ApiError;
@@ -16,21 +15,22 @@ use super::error::ApiError;
 /// What the answer to a preflight goes by: a cache must not give it to another origin.
 const VARY: &str = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers";
 
-/// A middleware around [`cors`](super::cors).
-pub(crate) async fn word_preflights(
-    request: ServiceRequest,
-    next: Next<impl MessageBody>,
-) -> Result<ServiceResponse<EitherBody<impl MessageBody>>, Error> {
-    let is_preflight = *request.method() == Method::OPTIONS
+/// Whether a browser asks if a page may ask.
+pub(super) fn is_preflight(request: &ServiceRequest) -> bool {
+    *request.method() == Method::OPTIONS
         && request.headers().contains_key(header::ORIGIN)
-        && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-    let mut answer = next.call(request).await?;
-    if is_preflight && answer.status() == StatusCode::OK {
-        *answer.response_mut().status_mut() = StatusCode::NO_CONTENT;
-    } else if is_preflight && answer.status().is_client_error() {
+        && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+/// Says in our own words what a preflight was answered.
+pub(super) fn word_preflight<B>(mut answer: ServiceResponse<B>) -> ServiceResponse<EitherBody<B>> {
+    if answer.status().is_client_error() {
         let mut refusal = ApiError::cors_refused().error_response();
         refusal.headers_mut().insert(header::VARY, HeaderValue::from_static(VARY));
-        return Ok(answer.into_response(refusal).map_into_right_body());
+        return answer.into_response(refusal).map_into_right_body();
     }
-    Ok(answer.map_into_left_body())
+    if answer.status() == StatusCode::OK {
+        *answer.response_mut().status_mut() = StatusCode::NO_CONTENT;
+    }
+    answer.map_into_left_body()
 }

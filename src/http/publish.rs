@@ -4,7 +4,7 @@ mod promptly;
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::header::HeaderMap,
+    http::header::{HeaderMap, HeaderName},
     web::{Data, Path, Payload},
 };
 use serde::Serialize;
@@ -21,6 +21,8 @@ use crate::{
     event::{EventId, IdempotencyKey, NewEvent},
     hub::{Broadcast, PublishError, SendToClient},
 };
+
+pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// What a request may hold beside the payloads of its events.
 const OVERHEAD_BYTES: usize = 16 * 1024;
@@ -88,7 +90,7 @@ pub(super) async fn send_to_client(
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, ApiError> {
-    let mut keys = headers.get_all("idempotency-key");
+    let mut keys = headers.get_all(IDEMPOTENCY_KEY);
     let Some(key) = keys.next() else { return Ok(None) };
     let key = key.to_str().ok().and_then(|key| key.parse().ok()).filter(|_| keys.next().is_none());
     let message = "Idempotency-Key must be sent once, as 1 to 255 visible ASCII characters";

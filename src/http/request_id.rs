@@ -4,13 +4,9 @@ use std::fmt;
 
 use actix_web::http::header::HeaderValue;
 #[cfg(feature = "server")]
-use actix_web::{
-    Error,
-    body::MessageBody,
-    dev::{ServiceRequest, ServiceResponse},
-    http::header::{HeaderMap, HeaderName},
-    middleware::Next,
-};
+use actix_web::http::header::{HeaderMap, HeaderName};
+#[cfg(feature = "server")]
+use tokio::task::futures::TaskLocalFuture;
 
 tokio::task_local! {
     static CURRENT: RequestId;
@@ -25,7 +21,7 @@ const LENGTH_MAX: usize = 64;
 pub(crate) struct RequestId(HeaderValue);
 
 impl RequestId {
-    /// The one that is answered at this moment, where [`name_requests`] is in place.
+    /// The one that is answered at this moment, where requests have names.
     pub(crate) fn current() -> Option<Self> {
         CURRENT.try_with(Self::clone).ok()
     }
@@ -46,7 +42,7 @@ impl RequestId {
     const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
     /// The one that a proxy has given the request; a new one if that is none.
-    fn of(headers: &HeaderMap) -> Self {
+    pub(super) fn of(headers: &HeaderMap) -> Self {
         let mut given = headers.get_all(Self::HEADER);
         match (given.next(), given.next()) {
             (Some(id), None) if is_well_formed(id.as_bytes()) => Self(id.clone()),
@@ -59,24 +55,28 @@ impl RequestId {
         let id = format!("{:016x}", fastrand::u64(..));
         Self(HeaderValue::try_from(id).unwrap_or_else(|_| HeaderValue::from_static("none")))
     }
+
+    /// Asks for an answer, which is made under this name from its beginning to its end.
+    pub(super) fn scope<F: Future>(self, ask: impl FnOnce() -> F) -> TaskLocalFuture<Self, F> {
+        let answer = self.sync_scope(ask);
+        CURRENT.scope(self, answer)
+    }
+
+    /// Does something under this name.
+    pub(super) fn sync_scope<T>(&self, work: impl FnOnce() -> T) -> T {
+        CURRENT.sync_scope(self.clone(), work)
+    }
+
+    /// Gives an answer this name.
+    pub(super) fn name(self, headers: &mut HeaderMap) {
+        headers.insert(Self::HEADER, self.0);
+    }
 }
 
 #[cfg(feature = "server")]
 fn is_well_formed(id: &[u8]) -> bool {
     let is_taken = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
     (1..=LENGTH_MAX).contains(&id.len()) && id.iter().all(is_taken)
-}
-
-/// A middleware that gives each request a name, and the name to its answer.
-#[cfg(feature = "server")]
-pub(crate) async fn name_requests(
-    request: ServiceRequest,
-    next: Next<impl MessageBody>,
-) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let id = RequestId::of(request.headers());
-    let mut answer = CURRENT.scope(id.clone(), next.call(request)).await?;
-    answer.headers_mut().insert(RequestId::HEADER, id.0);
-    Ok(answer)
 }
 
 #[cfg(test)]

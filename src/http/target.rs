@@ -2,10 +2,32 @@
 
 use std::future::{Ready, ready};
 
-use actix_web::{FromRequest, HttpRequest, dev::Payload};
+use actix_web::{
+    FromRequest, HttpRequest,
+    dev::{Payload, Service, ServiceRequest},
+};
 
 use super::error::ApiError;
 use crate::stream_key::{StreamKey, StreamKind};
+
+const ID: &str = "id";
+
+/// Takes the stream's id from the path, of which the routes of its scope see what is left.
+///
+/// Each route's own `{id}` would make it a regular expression, which takes longer than all else that is looked at.
+pub(super) fn take_id<S: Service<ServiceRequest>>(
+    mut request: ServiceRequest,
+    routes: &S,
+) -> S::Future {
+    let path = request.match_info_mut();
+    let id = path.unprocessed().strip_prefix('/').and_then(|rest| rest.split('/').next());
+    if let Some(id) = id.filter(|id| !id.is_empty()).map(str::to_owned) {
+        // No path is longer than 64 KiB.
+        path.skip((1 + id.len()) as u16);
+        path.add_static(ID, id);
+    }
+    routes.call(request)
+}
 
 /// The kind of stream that a scope serves.
 #[derive(Debug, Clone, Copy)]
@@ -31,9 +53,38 @@ impl FromRequest for Target {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let target = || {
             let Mounted(kind) = request.app_data().copied().ok_or_else(ApiError::internal)?;
-            let id = request.match_info().query("id").parse().map_err(ApiError::bad_stream_id)?;
+            let id = request.match_info().query(ID).parse().map_err(ApiError::bad_stream_id)?;
             Ok(Self(StreamKey::new(kind, id)))
         };
         ready(target())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::{dev::fn_service, test::TestRequest};
+
+    use super::*;
+
+    #[actix_web::test]
+    async fn the_first_segment_is_the_id_and_the_routes_see_what_is_left() {
+        let routes = fn_service(async |mut request: ServiceRequest| {
+            let path = request.match_info_mut();
+            Ok::<_, ()>((path.get(ID).map(str::to_owned), path.unprocessed().to_owned()))
+        });
+        for (path, id, left) in [
+            ("/d1", Some("d1"), ""),
+            ("/d1/events", Some("d1"), "/events"),
+            ("/d1/clients/c1/events", Some("d1"), "/clients/c1/events"),
+            ("/d%31/", Some("d1"), "/"),
+            ("/a%2fb/events", Some("a%2fb"), "/events"),
+            ("/%c3%a9/stream", Some("é"), "/stream"),
+            ("/", None, "/"),
+            ("//events", None, "//events"),
+        ] {
+            let request = TestRequest::with_uri(path).to_srv_request();
+            let seen = take_id(request, &routes).await.unwrap();
+            assert_eq!(seen, (id.map(str::to_owned), left.to_owned()), "{path}");
+        }
     }
 }
