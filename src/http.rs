@@ -191,12 +191,12 @@ impl Api {
             .service(resource("/events", "GET, HEAD, POST", events))
             .service(resource("/stream", "GET, HEAD", follow))
             .service(get("", status::show))
-            .service(post("/clients/{client}/events", publish::send_to_client))
             .service(post("/ticket", ticket::issue))
             .service(post("/launch", control::launch))
             .service(post("/pause", control::pause))
             .service(post("/resume", control::resume))
             .service(post("/stop", control::stop))
+            .service(post("/clients/{client}/events", publish::send_to_client))
             .default_service(web::to(not_found))
     }
 }

@@ -129,6 +129,10 @@ impl ApiError {
         Self::new(status, code, "the request's headers are too long")
     }
 
+    pub(super) fn path_too_long() -> Self {
+        Self::new(StatusCode::URI_TOO_LONG, "path_too_long", "the request's path is too long")
+    }
+
     /// Whether the same may be right a little later.
     pub(super) fn is_rate_limited(&self) -> bool {
         self.status == StatusCode::TOO_MANY_REQUESTS

@@ -11,6 +11,9 @@ const HEADER_BYTES_MAX: usize = 8 * 1024;
 /// All headers together, in bytes.
 const HEADERS_BYTES_MAX: usize = 32 * 1024;
 
+/// How long a path may be, its query left out. Over HTTP/2 it may have any length, and actix-router counts in 16 bits.
+pub(super) const PATH_BYTES_MAX: usize = 8 * 1024;
+
 /// Whether a head is longer than it may be.
 pub(crate) fn is_too_large(headers: &HeaderMap) -> bool {
     let (mut count, mut all, mut cookie) = (0, 0, 0);

@@ -13,7 +13,7 @@ use actix_web::{
 use super::{
     error::ApiError,
     host::is_of_foreign_host,
-    limits::is_too_large,
+    limits::{PATH_BYTES_MAX, is_too_large},
     origin::is_of_foreign_page,
     preflight::{is_preflight, word_preflight},
     request_id::RequestId,
@@ -89,6 +89,8 @@ where
 fn refusal(request: &ServiceRequest, checks_hosts: bool) -> Option<ApiError> {
     if is_too_large(request.headers()) {
         Some(ApiError::headers_too_large())
+    } else if request.path().len() > PATH_BYTES_MAX {
+        Some(ApiError::path_too_long())
     } else if checks_hosts && is_of_foreign_host(request.request()) {
         Some(ApiError::foreign_host())
     } else if is_of_foreign_page(request.request()) {

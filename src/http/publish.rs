@@ -70,15 +70,14 @@ pub(super) async fn publish(
 
 pub(super) async fn send_to_client(
     may: May<Publish>,
-    path: Path<(String, String)>,
+    client: Path<String>,
     request: HttpRequest,
     payload: Payload,
     state: Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
     may.count(&request, &state, |rates| &rates.publishes)?;
     body::require_json(&request)?;
-    let client: Uuid = path
-        .1
+    let client: Uuid = client
         .parse()
         .map_err(|_| ApiError::bad_request("invalid_client_id", "a client id is a UUID"))?;
     let limit = state.hub.config().event_bytes_max + OVERHEAD_BYTES;

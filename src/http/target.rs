@@ -3,14 +3,15 @@
 use std::future::{Ready, ready};
 
 use actix_web::{
-    FromRequest, HttpRequest,
+    FromRequest, HttpMessage, HttpRequest,
     dev::{Payload, Service, ServiceRequest},
 };
 
 use super::error::ApiError;
 use crate::stream_key::{StreamKey, StreamKind};
 
-const ID: &str = "id";
+/// What [`take_id`] has taken, as it stands in the path.
+struct TakenId(String);
 
 /// Takes the stream's id from the path, of which the routes of its scope see what is left.
 ///
@@ -21,10 +22,11 @@ pub(super) fn take_id<S: Service<ServiceRequest>>(
 ) -> S::Future {
     let path = request.match_info_mut();
     let id = path.unprocessed().strip_prefix('/').and_then(|rest| rest.split('/').next());
-    if let Some(id) = id.filter(|id| !id.is_empty()).map(str::to_owned) {
-        // No path is longer than 64 KiB.
-        path.skip((1 + id.len()) as u16);
-        path.add_static(ID, id);
+    if let Some(id) = id.filter(|id| !id.is_empty()).map(str::to_owned)
+        && let Ok(taken) = u16::try_from(1 + id.len())
+    {
+        path.skip(taken);
+        request.extensions_mut().insert(TakenId(id));
     }
     routes.call(request)
 }
@@ -53,8 +55,9 @@ impl FromRequest for Target {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let target = || {
             let Mounted(kind) = request.app_data().copied().ok_or_else(ApiError::internal)?;
-            let id = request.match_info().query(ID).parse().map_err(ApiError::bad_stream_id)?;
-            Ok(Self(StreamKey::new(kind, id)))
+            let extensions = request.extensions();
+            let id = extensions.get::<TakenId>().map_or("", |TakenId(id)| id);
+            Ok(Self(StreamKey::new(kind, id.parse().map_err(ApiError::bad_stream_id)?)))
         };
         ready(target())
     }
@@ -69,8 +72,8 @@ mod tests {
     #[actix_web::test]
     async fn the_first_segment_is_the_id_and_the_routes_see_what_is_left() {
         let routes = fn_service(async |mut request: ServiceRequest| {
-            let path = request.match_info_mut();
-            Ok::<_, ()>((path.get(ID).map(str::to_owned), path.unprocessed().to_owned()))
+            let id = request.extensions_mut().remove::<TakenId>().map(|TakenId(id)| id);
+            Ok::<_, ()>((id, request.match_info_mut().unprocessed().to_owned()))
         });
         for (path, id, left) in [
             ("/d1", Some("d1"), ""),

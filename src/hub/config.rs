@@ -5,7 +5,8 @@ use std::time::Duration;
 /// How the hub treats its clients and how much it keeps in memory.
 #[derive(Debug, Clone)]
 pub struct HubConfig {
-    /// Silence after which a heartbeat is due; it is sent whether or not there was silence. Default 15 s.
+    /// Silence after which a heartbeat is due; it is sent whether or not there was silence, and up to a sixteenth
+    /// of this, at most a second, early. Default 15 s.
     ///
     /// Source: INFRA-003. Must stay under a proxy's idle limit (nginx `proxy_read_timeout`: 60 s).
     pub heartbeat_interval: Duration,

@@ -15,7 +15,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    task::{self, Poll, Waker},
+    task::{self, Poll},
 };
 
 use actix::{
@@ -28,7 +28,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 pub(crate) use self::handle::{Backlog, SubscriberHandle, Undelivered};
-use self::{context::SubscriberContext, handle::NOTICE_BYTES, poll_watch::PollWatch};
+use self::{context::SubscriberContext, poll_watch::PollWatch};
 use super::{
     config::HubConfig,
     delivery::{Chunk, PIECE_BYTES, Then},
@@ -126,7 +126,6 @@ impl Handler<FallBehind> for SubscriberActor {
     type Result = ();
 
     fn handle(&mut self, _: FallBehind, ctx: &mut Self::Context) {
-        self.backlog.opened(NOTICE_BYTES);
         self.ask_for_more(ctx);
     }
 }
@@ -135,7 +134,6 @@ impl Handler<End> for SubscriberActor {
     type Result = ();
 
     fn handle(&mut self, End { after, reason }: End, ctx: &mut Self::Context) {
-        self.backlog.opened(NOTICE_BYTES);
         ctx.run_later(after, move |actor, ctx| actor.end_to_reconnect(reason, ctx));
     }
 }
@@ -145,9 +143,6 @@ impl Handler<End> for SubscriberActor {
 /// However it ends, dropping it tells the registry.
 pub struct SubscriberBody {
     actor: ContextFut<SubscriberActor, SubscriberContext>,
-    backlog: Arc<Backlog>,
-    /// Who is woken when the actor gets mail, once it has had nothing to do.
-    waits_with: Option<Waker>,
     polls: PollWatch,
     // What the registry is told when this is dropped.
     hub: Arc<Surroundings>,
@@ -169,26 +164,17 @@ impl SubscriberBody {
         let expires_at = connected_at + hub.config.jittered_connection_age();
         let address = mailbox.address();
         let handle = SubscriberHandle::new(address, &hub.config, connected_at, expires_at);
-        let backlog = handle.backlog();
         let actor = SubscriberActor {
             id: subscriber,
             stream: stream.clone(),
             hub: Arc::clone(&hub),
-            backlog: Arc::clone(backlog),
+            backlog: Arc::clone(handle.backlog()),
             expires_at,
         };
         let context = SubscriberContext::new(&mailbox);
         let actor = ContextFut::new(context, actor, mailbox);
-        let body = Self {
-            actor,
-            backlog: Arc::clone(backlog),
-            waits_with: None,
-            polls: PollWatch::default(),
-            hub,
-            stream,
-            subscriber,
-            connected_at,
-        };
+        let body =
+            Self { actor, polls: PollWatch::default(), hub, stream, subscriber, connected_at };
         (body, handle)
     }
 
@@ -213,23 +199,6 @@ impl SubscriberBody {
         ctx.end(EndReason::AuthExpired);
     }
 
-    /// Whether the actor has nothing to do, and whoever polls would hear of it if it had. A body is polled once more
-    /// after all that it yields: to poll the actor each time would be a fifth of what a delivery costs here.
-    fn is_at_rest(&mut self, cx: &task::Context<'_>) -> bool {
-        self.waits_with.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()))
-            && self.backlog.is_empty()
-            && self.actor.ctx().is_idle()
-    }
-
-    fn poll_actor(&mut self, cx: &mut task::Context<'_>) {
-        if Pin::new(&mut self.actor).poll(cx).is_ready() {
-            self.actor.ctx().end(EndReason::Unavailable);
-        }
-        if self.waits_with.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
-            self.waits_with = Some(cx.waker().clone());
-        }
-    }
-
     fn next(&mut self, cx: &mut task::Context<'_>) -> Poll<Option<Bytes>> {
         if self.actor.ctx().is_overdue() {
             self.expire();
@@ -237,8 +206,8 @@ impl SubscriberBody {
         if let Some(bytes) = self.actor.ctx().take(PIECE_BYTES) {
             return Poll::Ready(Some(bytes));
         }
-        if self.actor.ctx().ended().is_none() && !self.is_at_rest(cx) {
-            self.poll_actor(cx);
+        if self.actor.ctx().ended().is_none() && Pin::new(&mut self.actor).poll(cx).is_ready() {
+            self.actor.ctx().end(EndReason::Unavailable);
         }
         // Nobody can send to this actor any more: its stream's actor is gone, and with it the future.
         if !self.actor.ctx().is_reachable() {

@@ -236,7 +236,7 @@ where
         let in_flight = request.conn_data::<InFlight>().cloned();
         let asked = in_flight.as_ref().map(|in_flight| in_flight.begin(head_bytes(&request)));
         let room = in_flight.as_ref().map(|in_flight| in_flight.room_for(&request));
-        // Nothing of it happens before it is polled.
+        // What it does at once is little: a name for the request, the look for its route. The rest is done when it is polled.
         let answer = app.call(request);
         async move {
             let (Some((room, kib)), Some(asked)) = (room, asked) else {

@@ -1,6 +1,6 @@
 //! Waiting for what publishers are answered: beside a worker's other tasks, and for all of them at once.
 
-use std::{cell::RefCell, future::Future};
+use std::{cell::RefCell, panic::AssertUnwindSafe};
 
 use futures_util::{
     future::{BoxFuture, FutureExt},
@@ -12,8 +12,8 @@ use tokio::sync::{mpsc, oneshot};
 type Waiting = BoxFuture<'static, ()>;
 
 thread_local! {
-    /// The way to the task that waits for all publishes of this worker: no more than there are requests
-    /// under way.
+    /// The way to the task that waits for all publishes of this worker. What these may be is bounded where they wait, on
+    /// their streams.
     static WAITER: RefCell<Option<mpsc::UnboundedSender<Waiting>>> = const { RefCell::new(None) };
 }
 
@@ -21,13 +21,14 @@ thread_local! {
 /// is one of these, and an answer would wait until thousands of them had their turn. What the publisher has
 /// next then comes in time to go out with what is still waiting.
 ///
-/// None: the runtime is shutting down.
+/// None: the runtime is shutting down, or the answer has panicked.
 pub(super) async fn promptly<T: Send + 'static>(
     answer: impl Future<Output = T> + Send + 'static,
 ) -> Option<T> {
     let (tell, told) = oneshot::channel();
-    // Whoever has published may have gone; it is published all the same.
-    wait_for(answer.map(|answer| drop(tell.send(answer))).boxed());
+    // Whoever has published may have gone; it is published all the same. A panic is no other publish's.
+    let waiting = AssertUnwindSafe(answer).catch_unwind();
+    wait_for(waiting.map(|answer| drop(answer.map(|answer| tell.send(answer)))).boxed());
     told.await.ok()
 }
 
@@ -109,6 +110,22 @@ mod tests {
         }
         drop(way);
         assert!(all.as_mut().poll(&mut context).is_ready(), "nothing is left to wait for");
+    }
+
+    #[test]
+    fn a_panic_is_nobody_else_s() {
+        let runtime = runtime::Builder::new_current_thread().build().unwrap();
+        let panics = promptly::<()>(async {
+            tokio::task::yield_now().await;
+            panic!("on purpose")
+        });
+        let answers = promptly(async {
+            for _ in 0..3 {
+                tokio::task::yield_now().await;
+            }
+        });
+        let both = async { tokio::join!(panics, answers) };
+        assert_eq!(runtime.block_on(both), (None, Some(())));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Rounds: what comes due on connections by itself, heartbeats and ends.
 //!
-//! One timer serves all connections of a stream. One for each would be polled with every delivery.
+//! One timer serves all connections of a stream. One for each would be looked at with every delivery.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,8 +10,8 @@ use tokio::time::Instant;
 use super::StreamActor;
 use crate::hub::messages::Deliver;
 
-/// How many rounds go by between two heartbeats of a connection, at least. What comes due before the next round
-/// comes with this one: a little early, and of thousands of connections those together that came together.
+/// How many rounds go by between two heartbeats of a connection, at least. A heartbeat that comes due before the next
+/// round comes with this one: a little early, and of thousands of connections those together that came together.
 const ROUNDS_PER_HEARTBEAT: u32 = 16;
 
 /// The longest time between two rounds.
@@ -36,11 +36,12 @@ impl StreamActor {
 
     fn look_after_them(&mut self, ctx: &mut Context<Self>) {
         let interval = self.config.heartbeat_interval;
-        let next_round = Instant::now() + (interval / ROUNDS_PER_HEARTBEAT).min(ROUND_MAX);
+        let now = Instant::now();
+        let next_round = now + (interval / ROUNDS_PER_HEARTBEAT).min(ROUND_MAX);
         let heartbeat = Deliver(Arc::new(self.state.heartbeat(self.clock.now_ms())));
         let mut earliest = None;
         for handle in self.state.handles_mut() {
-            handle.attend(next_round, &heartbeat, interval);
+            handle.attend(now, next_round, &heartbeat, interval);
             let due_at = handle.due_at();
             earliest = Some(earliest.map_or(due_at, |earliest| due_at.min(earliest)));
         }

@@ -3,8 +3,8 @@
 use std::{collections::VecDeque, fmt};
 
 use actix::{
-    Actor, ActorContext, ActorFuture, ActorFutureExt, ActorState, Addr, AsyncContext, Handler,
-    Message, SpawnHandle,
+    Actor, ActorContext, ActorFuture, ActorState, Addr, AsyncContext, Handler, Message,
+    SpawnHandle,
     dev::{AsyncContextParts, ContextParts, Envelope, Mailbox, ToEnvelope},
 };
 use bytes::Bytes;
@@ -20,8 +20,6 @@ pub(crate) struct SubscriberContext {
     front: Option<Bytes>,
     outbox: VecDeque<Bytes>,
     head: Option<Chunk>,
-    /// Futures of the actor's that have not ended: questions and timers.
-    running: usize,
     /// When the client's token expires.
     authorized_until: Option<Instant>,
     ended: Option<EndReason>,
@@ -35,7 +33,6 @@ impl SubscriberContext {
             front: None,
             outbox: VecDeque::new(),
             head: None,
-            running: 0,
             authorized_until: None,
             ended: None,
         }
@@ -79,11 +76,6 @@ impl SubscriberContext {
     /// Whether anyone is left who could send to the actor.
     pub(super) fn is_reachable(&self) -> bool {
         self.parts.connected()
-    }
-
-    /// Whether nothing but mail can give the actor something to do.
-    pub(super) const fn is_idle(&self) -> bool {
-        self.running == 0
     }
 
     pub(super) const fn set_authorized_until(&mut self, end: Instant) {
@@ -137,16 +129,14 @@ impl AsyncContext<SubscriberActor> for SubscriberContext {
     where
         F: ActorFuture<SubscriberActor, Output = ()> + 'static,
     {
-        self.running += 1;
-        self.parts.spawn(fut.map(|(), _, ctx| ctx.running -= 1))
+        self.parts.spawn(fut)
     }
 
     fn wait<F>(&mut self, fut: F)
     where
         F: ActorFuture<SubscriberActor, Output = ()> + 'static,
     {
-        self.running += 1;
-        self.parts.wait(fut.map(|(), _, ctx| ctx.running -= 1));
+        self.parts.wait(fut);
     }
 
     fn waiting(&self) -> bool {

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use actix::{Addr, Handler, Message, dev::SendError};
+use actix::{Addr, dev::SendError};
 use tokio::time::Instant;
 
 use super::SubscriberActor;
@@ -34,8 +34,7 @@ pub(crate) struct Backlog {
     /// Deliveries pass the subscriber by, as they do before its first chunk: what is transient in its
     /// mailbox is not worth sending.
     is_behind: AtomicBool,
-    /// Bytes of the deliveries in the mailbox, and [`NOTICE_BYTES`] for each other message. All are counted before
-    /// they are sent: at zero there is no mail.
+    /// Bytes of the deliveries in the mailbox.
     bytes: AtomicUsize,
 }
 
@@ -48,20 +47,16 @@ pub(crate) enum Undelivered {
     Gone,
 }
 
-/// What a message counts that is no delivery.
-pub(super) const NOTICE_BYTES: usize = 1;
-
 impl Backlog {
     pub(crate) fn is_behind(&self) -> bool {
         self.is_behind.load(Ordering::Acquire)
     }
 
-    /// Whether there is no mail.
-    pub(super) fn is_empty(&self) -> bool {
-        self.bytes.load(Ordering::Relaxed) == 0
+    fn has_deliveries(&self) -> bool {
+        self.bytes.load(Ordering::Relaxed) > 0
     }
 
-    /// A message that counted so much has been taken out.
+    /// A delivery of so many bytes is in the mailbox no more.
     pub(super) fn opened(&self, bytes: usize) {
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
@@ -98,20 +93,8 @@ impl SubscriberHandle {
         if waiting > 0 && waiting + bytes > self.backlog_bytes_max {
             return Err(Undelivered::Full);
         }
-        self.try_send(delivery, bytes)
-    }
-
-    pub(crate) fn end(&self, after: Duration, reason: EndReason) -> Result<(), Undelivered> {
-        self.try_send(End { after, reason }, NOTICE_BYTES)
-    }
-
-    fn try_send<M>(&self, message: M, bytes: usize) -> Result<(), Undelivered>
-    where
-        M: Message<Result = ()> + Send + 'static,
-        SubscriberActor: Handler<M>,
-    {
         self.backlog.bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.address.try_send(message).map_err(|error| {
+        self.address.try_send(delivery).map_err(|error| {
             self.backlog.opened(bytes);
             match error {
                 SendError::Full(_) => Undelivered::Full,
@@ -120,13 +103,16 @@ impl SubscriberHandle {
         })
     }
 
+    pub(crate) fn end(&self, after: Duration, reason: EndReason) -> Result<(), Undelivered> {
+        self.address.try_send(End { after, reason }).map_err(|_| Undelivered::Full)
+    }
+
     #[expect(
         clippy::disallowed_methods,
         reason = "once for each time that the mailbox was found full"
     )]
     pub(crate) fn fall_behind(&self) {
         self.backlog.is_behind.store(true, Ordering::Release);
-        self.backlog.bytes.fetch_add(NOTICE_BYTES, Ordering::Relaxed);
         self.address.do_send(FallBehind);
     }
 
@@ -135,19 +121,27 @@ impl SubscriberHandle {
         self.expires_at.map_or(self.next_heartbeat, |end| end.min(self.next_heartbeat))
     }
 
-    /// Gives the connection what is due on it before `until`: an end if it is old enough, else a heartbeat.
-    pub(crate) fn attend(&mut self, until: Instant, heartbeat: &Deliver, interval: Duration) {
-        if self.expires_at.is_some_and(|end| end < until) {
+    /// Gives the connection what is due on it between `now` and `until`: an end, at its moment, if it will be old
+    /// enough, else a heartbeat.
+    pub(crate) fn attend(
+        &mut self,
+        now: Instant,
+        until: Instant,
+        heartbeat: &Deliver,
+        interval: Duration,
+    ) {
+        if let Some(end) = self.expires_at.filter(|end| *end < until) {
             // If there is no room for it, there may be the next time.
-            if self.end(Duration::ZERO, EndReason::AgeLimit).is_ok() {
+            if self.end(end.saturating_duration_since(now), EndReason::AgeLimit).is_ok() {
                 self.expires_at = None;
             }
         } else if self.next_heartbeat < until {
-            // One that is behind opens no mail, and one whose mailbox is full is not idle.
-            if !self.backlog.is_behind() {
+            // One that is behind opens no mail, and one for which mail is waiting is not idle.
+            if !self.backlog.is_behind() && !self.backlog.has_deliveries() {
                 let _ = self.deliver(heartbeat.clone());
             }
-            self.next_heartbeat = (self.next_heartbeat + interval).max(until);
+            let next = self.next_heartbeat + interval;
+            self.next_heartbeat = if next < until { until + interval } else { next };
         }
     }
 

@@ -194,6 +194,30 @@ async fn without_tls_http2_is_spoken_only_if_it_is_asked_for() {
     );
 }
 
+/// Of a path over 64 KiB, which h2 takes, actix-router would take another part for what is left of it, and panic.
+#[actix_web::test]
+async fn a_path_that_is_too_long_is_refused_before_it_is_looked_at_and_harms_no_neighbour() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::serve(folder.path(), 0, &["--h2c"]).await;
+    let address = server.address;
+    let sender = http2(TcpStream::connect(address).await.unwrap()).await;
+    let (_, mut stream) = ask(&sender, address, "GET", FOLLOW, None).await;
+    until(&mut stream, "event: snapshot").await;
+    for (path, expected) in [
+        (format!("/api/debates/{}", "%c3%a9".repeat(10_000)), 414),
+        (format!("/{}", "x".repeat(8 * 1024)), 414),
+        (format!("/{}", "x".repeat(8 * 1024 - 1)), 404),
+        (format!("{FOLLOW}?lastEventId={}", "x".repeat(20_000)), 200),
+    ] {
+        let (status, _) = ask(&sender, address, "GET", &path, None).await;
+        assert_eq!(status, expected, "{} bytes", path.len());
+    }
+    let event = json!({ "type": "note", "data": "still here" }).to_string();
+    let (status, _) = ask(&sender, address, "POST", "/api/debates/d1/events", Some(event)).await;
+    assert_eq!(status, 201);
+    until(&mut stream, "still here").await;
+}
+
 /// actix-http leaves the body of a 304 out over HTTP/1.1 only, and clients end a stream that has one.
 #[actix_web::test]
 async fn a_file_that_is_known_already_is_not_sent_again() {

@@ -1,15 +1,6 @@
 //! Heartbeats and ends that come due by themselves, on tokio's paused clock.
 
-use std::{
-    future::poll_fn,
-    pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    task::{Context, Poll, Wake},
-    time::Duration,
-};
+use std::{future::poll_fn, pin::Pin, time::Duration};
 
 use actix_web::body::MessageBody;
 use futures_util::future::join_all;
@@ -70,7 +61,7 @@ async fn each_connection_has_heartbeats_at_a_pace_of_its_own() {
 #[actix::test]
 async fn connections_that_began_together_end_each_at_its_own_time() {
     for (heartbeat_interval, connection_age_max, moments) in
-        [(15 * SECOND, 60 * MINUTE, 50), (60 * MINUTE, MINUTE, 10)]
+        [(15 * SECOND, 60 * MINUTE, 90), (60 * MINUTE, MINUTE, 90), (15 * SECOND, 10 * SECOND, 90)]
     {
         let config = HubConfig { heartbeat_interval, connection_age_max, ..HubConfig::default() };
         let setup = Setup::with(config, Clock::system());
@@ -83,10 +74,10 @@ async fn connections_that_began_together_end_each_at_its_own_time() {
         let mut ages: Vec<_> = join_all(ends).await.into_iter().map(|end| end - begun).collect();
         resume();
         ages.sort();
-        // They are looked after once a second.
-        let youngest = connection_age_max.mul_f64(0.9) - SECOND;
-        let oldest = connection_age_max.mul_f64(1.1) + SECOND;
-        assert!(ages[0] > youngest && ages[99] < oldest, "{ages:?}");
+        let (youngest, oldest) = (connection_age_max.mul_f64(0.9), connection_age_max.mul_f64(1.1));
+        // tokio's timers are exact to the millisecond.
+        let slack = Duration::from_millis(2);
+        assert!(ages[0] >= youngest && ages[99] <= oldest + slack, "{ages:?}");
         ages.dedup();
         assert!(ages.len() > moments, "{ages:?}");
     }
@@ -126,28 +117,4 @@ async fn heartbeats_do_not_pile_up_for_one_that_reads_history() {
     pause();
     let (heartbeats, _) = listen(&mut body, Instant::now() + MINUTE).await;
     assert_eq!(heartbeats.len(), 4, "it is live now");
-}
-
-#[actix::test]
-async fn mail_wakes_whoever_has_polled_last() {
-    #[derive(Default)]
-    struct Woken(AtomicUsize);
-    impl Wake for Woken {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-    let setup = Setup::new();
-    let mut body = setup.follow(Cursor::Now).await;
-    read(&mut body, "snapshot").await;
-    for _ in 0..3 {
-        let woken = Arc::<Woken>::default();
-        let waker = Arc::clone(&woken).into();
-        let polled = Pin::new(&mut body).poll_next(&mut Context::from_waker(&waker));
-        assert!(matches!(polled, Poll::Pending));
-        let token = serde_json::json!({ "speaker": "Pro", "token": "x" });
-        setup.hub.publish(&setup.stream, NewEvent::new("token", &token).unwrap()).await.unwrap();
-        assert_eq!(woken.0.load(Ordering::Relaxed), 1);
-        read(&mut body, "event: token").await;
-    }
 }
