@@ -129,6 +129,7 @@ impl ApiError {
         Self::new(status, code, "the request's headers are too long")
     }
 
+    #[cfg(feature = "server")]
     pub(super) fn path_too_long() -> Self {
         Self::new(StatusCode::URI_TOO_LONG, "path_too_long", "the request's path is too long")
     }
