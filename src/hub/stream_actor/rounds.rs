@@ -8,7 +8,7 @@ use actix::{AsyncContext, Context};
 use tokio::time::Instant;
 
 use super::StreamActor;
-use crate::hub::messages::Deliver;
+use crate::hub::{messages::Deliver, subscriber::SubscriberHandle};
 
 /// How many rounds go by between two heartbeats of a connection, at least. A heartbeat that comes due before the next
 /// round comes with this one: a little early, and of thousands of connections those together that came together.
@@ -39,13 +39,11 @@ impl StreamActor {
         let now = Instant::now();
         let next_round = now + (interval / ROUNDS_PER_HEARTBEAT).min(ROUND_MAX);
         let heartbeat = Deliver(Arc::new(self.state.heartbeat(self.clock.now_ms())));
-        let mut earliest = None;
-        for handle in self.state.handles_mut() {
+        let attend = |handle: &mut SubscriberHandle| {
             handle.attend(now, next_round, &heartbeat, interval);
-            let due_at = handle.due_at();
-            earliest = Some(earliest.map_or(due_at, |earliest| due_at.min(earliest)));
-        }
-        if let Some(due_at) = earliest {
+            handle.due_at()
+        };
+        if let Some(due_at) = self.state.handles_mut().map(attend).min() {
             self.look_after_them_at(due_at.max(next_round), ctx);
         }
     }

@@ -59,6 +59,21 @@ async fn each_connection_has_heartbeats_at_a_pace_of_its_own() {
 }
 
 #[actix::test]
+async fn a_heartbeat_is_a_second_early_at_most_however_rare_heartbeats_are() {
+    let config = HubConfig { heartbeat_interval: 10 * MINUTE, ..HubConfig::default() };
+    let setup = Setup::with(config, Clock::system());
+    pause();
+    let _earlier = setup.follow(Cursor::Now).await;
+    sleep(20 * SECOND).await;
+    let since = Instant::now();
+    let mut body = setup.follow(Cursor::Now).await;
+    let (heartbeats, _) = listen(&mut body, since + 11 * MINUTE).await;
+    assert_eq!(heartbeats.len(), 1);
+    let after = heartbeats[0] - since;
+    assert!(after >= 10 * MINUTE - SECOND && after <= 10 * MINUTE + SECOND, "{after:?}");
+}
+
+#[actix::test]
 async fn connections_that_began_together_end_each_at_its_own_time() {
     for (heartbeat_interval, connection_age_max, moments) in
         [(15 * SECOND, 60 * MINUTE, 90), (60 * MINUTE, MINUTE, 90), (15 * SECOND, 10 * SECOND, 90)]
