@@ -11,7 +11,7 @@ mod stream_writer;
 
 use std::{
     cell::RefCell,
-    fmt, future, io,
+    fmt, io,
     net::{SocketAddr, TcpListener},
     rc::Rc,
     time::Duration,
@@ -164,9 +164,9 @@ impl Transport {
         let stopping = builder.graceful_shutdown_signal();
         match self {
             Self::Plain => builder.listen(NAME, listener, move || {
-                let accept =
-                    move |io: TcpStream| future::ready(Ok(accepted(io, Protocol::Http1, liveness)));
-                fn_service(accept).and_then(http1(app(), &stopping))
+                apply_fn_factory(http1(app(), &stopping), move |io: TcpStream, http: &_| {
+                    http.call(accepted(io, Protocol::Http1, liveness))
+                })
             }),
             Self::H2c => builder.listen(NAME, listener, move || {
                 let accept_stopping = stopping.clone();

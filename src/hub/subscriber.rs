@@ -18,10 +18,7 @@ use std::{
     task::{self, Poll},
 };
 
-use actix::{
-    Actor, ActorFutureExt, AsyncContext, Handler, Recipient, WrapFuture,
-    dev::{ContextFut, Mailbox},
-};
+use actix::{Actor, ActorFutureExt, AsyncContext, Handler, Recipient, WrapFuture, dev::Mailbox};
 use actix_web::body::{BodySize, MessageBody};
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -45,13 +42,21 @@ pub(crate) struct Surroundings {
     pub(crate) is_shutting_down: AtomicBool,
 }
 
+/// What is known of a connection from its beginning on. Little of it is looked at before its end.
+struct Connection {
+    hub: Arc<Surroundings>,
+    stream: StreamKey,
+    subscriber: Uuid,
+    connected_at: Instant,
+    expires_at: Instant,
+}
+
 /// One connected `EventSource`.
 pub(crate) struct SubscriberActor {
-    id: Uuid,
-    stream: StreamKey,
-    hub: Arc<Surroundings>,
+    connection: Box<Connection>,
     backlog: Arc<Backlog>,
-    expires_at: Instant,
+    /// Bytes of the deliveries that it has had.
+    opened_bytes: usize,
 }
 
 impl Actor for SubscriberActor {
@@ -72,7 +77,7 @@ impl SubscriberActor {
     /// Ends the response in a way that makes the client come back, at a time of its own.
     fn end_to_reconnect(&self, reason: EndReason, ctx: &mut SubscriberContext) {
         let mut frames = Frames::default();
-        frames.retry(self.hub.config.jittered_retry());
+        frames.retry(self.connection.hub.config.jittered_retry());
         ctx.write(frames.into());
         ctx.end(reason);
     }
@@ -91,16 +96,17 @@ impl SubscriberActor {
 
     /// Why one that still has history to read is let go: no mail is opened meanwhile.
     fn reason_to_leave(&self) -> Option<EndReason> {
-        if self.hub.is_shutting_down.load(Ordering::Relaxed) {
+        if self.connection.hub.is_shutting_down.load(Ordering::Relaxed) {
             return Some(EndReason::ShuttingDown);
         }
-        (Instant::now() >= self.expires_at).then_some(EndReason::AgeLimit)
+        (Instant::now() >= self.connection.expires_at).then_some(EndReason::AgeLimit)
     }
 
     /// Asks for the next chunk. No mail is opened until it is here: what comes after it stays after it.
     fn ask_for_more(&mut self, ctx: &mut SubscriberContext) {
-        let question = NextChunk { stream: self.stream.clone(), subscriber: self.id };
-        let asked = self.hub.next_chunk.send(question);
+        let Connection { hub, stream, subscriber, .. } = &*self.connection;
+        let question = NextChunk { stream: stream.clone(), subscriber: *subscriber };
+        let asked = hub.next_chunk.send(question);
         ctx.wait(asked.into_actor(self).map(|answer, actor, ctx| match answer {
             Ok(Some(chunk)) => actor.on_chunk(chunk, ctx),
             Ok(None) | Err(_) => actor.end_to_reconnect(EndReason::Unavailable, ctx),
@@ -112,7 +118,8 @@ impl Handler<Deliver> for SubscriberActor {
     type Result = ();
 
     fn handle(&mut self, Deliver(delivery): Deliver, ctx: &mut Self::Context) {
-        self.backlog.opened(delivery.bytes.len());
+        self.opened_bytes = self.opened_bytes.wrapping_add(delivery.bytes.len());
+        self.backlog.has_opened(self.opened_bytes);
         if delivery.is_durable || !self.backlog.is_behind() {
             ctx.write(delivery.bytes.clone());
         }
@@ -142,13 +149,11 @@ impl Handler<End> for SubscriberActor {
 ///
 /// However it ends, dropping it tells the registry.
 pub struct SubscriberBody {
-    actor: ContextFut<SubscriberActor, SubscriberContext>,
+    ctx: SubscriberContext,
+    actor: SubscriberActor,
+    mailbox: Mailbox<SubscriberActor>,
+    has_started: bool,
     polls: PollWatch,
-    // What the registry is told when this is dropped.
-    hub: Arc<Surroundings>,
-    stream: StreamKey,
-    subscriber: Uuid,
-    connected_at: Instant,
 }
 
 impl SubscriberBody {
@@ -162,60 +167,74 @@ impl SubscriberBody {
         mailbox.set_capacity(hub.config.mailbox_capacity);
         let connected_at = Instant::now();
         let expires_at = connected_at + hub.config.jittered_connection_age();
-        let address = mailbox.address();
-        let handle = SubscriberHandle::new(address, &hub.config, connected_at, expires_at);
+        let handle =
+            SubscriberHandle::new(mailbox.address(), &hub.config, connected_at, expires_at);
+        let ctx = SubscriberContext::new(&mailbox);
+        let connection = Connection { hub, stream, subscriber, connected_at, expires_at };
         let actor = SubscriberActor {
-            id: subscriber,
-            stream: stream.clone(),
-            hub: Arc::clone(&hub),
+            connection: Box::new(connection),
             backlog: Arc::clone(handle.backlog()),
-            expires_at,
+            opened_bytes: 0,
         };
-        let context = SubscriberContext::new(&mailbox);
-        let actor = ContextFut::new(context, actor, mailbox);
-        let body =
-            Self { actor, polls: PollWatch::default(), hub, stream, subscriber, connected_at };
+        let body = Self { ctx, actor, mailbox, has_started: false, polls: PollWatch::default() };
         (body, handle)
     }
 
     /// Puts in what the stream says first.
     pub(crate) fn begin(&mut self, head: Chunk) {
-        self.actor.ctx().put_head(head);
+        self.ctx.put_head(head);
     }
 
     /// Ends the response at this moment, with the event that says that the client's token has expired.
     pub fn end_at(&mut self, end: Instant) {
-        self.actor.ctx().set_authorized_until(end);
+        self.ctx.set_authorized_until(end);
     }
 
     /// What has not been sent is not for this client any more, history included.
     fn expire(&mut self) {
         let mut frames = Frames::default();
         frames.event("auth_expired", None, r#"{"message":"the token has expired"}"#);
-        frames.retry(self.hub.config.jittered_retry());
-        let ctx = self.actor.ctx();
-        ctx.discard();
-        ctx.write(frames.into());
-        ctx.end(EndReason::AuthExpired);
+        frames.retry(self.actor.connection.hub.config.jittered_retry());
+        self.ctx.discard();
+        self.ctx.write(frames.into());
+        self.ctx.end(EndReason::AuthExpired);
+    }
+
+    /// Lets the actor do what there is to do.
+    fn run(&mut self, cx: &mut task::Context<'_>) {
+        let Self { ctx, actor, mailbox, .. } = self;
+        if !self.has_started {
+            self.has_started = true;
+            actor.started(ctx);
+        }
+        while ctx.poll_awaited(actor, cx).is_ready() {
+            mailbox.poll(actor, ctx, cx);
+            if ctx.waiting() {
+                continue;
+            }
+            if !ctx.poll_spawned(actor, cx) && !ctx.waiting() {
+                break;
+            }
+        }
+        // Nobody can send to this actor any more: its stream's actor is gone, and with it the future.
+        if !mailbox.connected() {
+            ctx.end(EndReason::Unavailable);
+        }
     }
 
     fn next(&mut self, cx: &mut task::Context<'_>) -> Poll<Option<Bytes>> {
-        if self.actor.ctx().is_overdue() {
+        if self.ctx.is_overdue() {
             self.expire();
         }
-        if let Some(bytes) = self.actor.ctx().take(PIECE_BYTES) {
+        if let Some(bytes) = self.ctx.take(PIECE_BYTES) {
             return Poll::Ready(Some(bytes));
         }
-        if self.actor.ctx().ended().is_none() && Pin::new(&mut self.actor).poll(cx).is_ready() {
-            self.actor.ctx().end(EndReason::Unavailable);
+        if self.ctx.ended().is_none() {
+            self.run(cx);
         }
-        // Nobody can send to this actor any more: its stream's actor is gone, and with it the future.
-        if !self.actor.ctx().is_reachable() {
-            self.actor.ctx().end(EndReason::Unavailable);
-        }
-        match self.actor.ctx().take(PIECE_BYTES) {
+        match self.ctx.take(PIECE_BYTES) {
             Some(bytes) => Poll::Ready(Some(bytes)),
-            None if self.actor.ctx().ended().is_some() => Poll::Ready(None),
+            None if self.ctx.ended().is_some() => Poll::Ready(None),
             None => Poll::Pending,
         }
     }
@@ -237,7 +256,7 @@ impl MessageBody for SubscriberBody {
         if polled.is_ready() {
             this.polls.yielded();
         } else if this.polls.is_storm() {
-            this.actor.ctx().end(EndReason::PollStorm);
+            this.ctx.end(EndReason::PollStorm);
             return Poll::Ready(None);
         }
         polled.map(|bytes| bytes.map(Ok))
@@ -247,11 +266,12 @@ impl MessageBody for SubscriberBody {
 impl Drop for SubscriberBody {
     #[expect(clippy::disallowed_methods, reason = "once for each connection, and must not be lost")]
     fn drop(&mut self) {
-        self.hub.disconnect.do_send(Disconnect {
-            stream: self.stream.clone(),
-            subscriber: self.subscriber,
-            reason: self.actor.ctx().ended().unwrap_or(EndReason::ClosedByClient),
-            lasted: self.connected_at.elapsed(),
+        let Connection { hub, stream, subscriber, connected_at, .. } = &*self.actor.connection;
+        hub.disconnect.do_send(Disconnect {
+            stream: stream.clone(),
+            subscriber: *subscriber,
+            reason: self.ctx.ended().unwrap_or(EndReason::ClosedByClient),
+            lasted: connected_at.elapsed(),
         });
     }
 }
@@ -259,8 +279,11 @@ impl Drop for SubscriberBody {
 impl std::fmt::Debug for SubscriberBody {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SubscriberBody")
-            .field("stream", &self.stream)
-            .field("subscriber", &self.subscriber)
+            .field("stream", &self.actor.connection.stream)
+            .field("subscriber", &self.actor.connection.subscriber)
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,7 +22,7 @@ use actix_web::{
     http::{Method, Version},
 };
 use bytes::Bytes;
-use futures_util::{future::poll_fn, stream};
+use futures_util::stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{Accepted, Application, Serves, stream_writer::StreamWriter};
@@ -55,15 +55,40 @@ where
     apply_fn_factory(service, |(io, protocol, peer): Accepted<T>, service: &S::Service| {
         let exit = Rc::<Exit<T>>::default();
         let lent = Lent { io: Some(io), exit: Rc::clone(&exit) };
-        // Apart, so that a stream's task has no room for it.
         let dispatcher = Box::pin(service.call((lent, protocol, peer)));
-        async move {
-            match exit.wait(dispatcher).await? {
-                Some((io, body)) => Ok(StreamWriter::new(io, body).await?),
-                None => Ok(()),
+        Box::pin(Served::Lent { dispatcher, exit })
+    })
+}
+
+/// A connection on its way. It is a piece of memory by itself, and what streams is small in it: thousands of them take
+/// turns in the processor's cache.
+enum Served<D, T> {
+    Lent { dispatcher: Pin<Box<D>>, exit: Rc<Exit<T>> },
+    Streams(StreamWriter<T>),
+}
+
+impl<D, T> Future for Served<D, T>
+where
+    D: Future<Output = Result<(), DispatchError>>,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    type Output = Result<(), DispatchError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        loop {
+            match this {
+                Self::Streams(writer) => return Pin::new(writer).poll(cx).map_err(Into::into),
+                Self::Lent { dispatcher, exit } => match dispatcher.as_mut().poll(cx) {
+                    Poll::Ready(end) => return Poll::Ready(end),
+                    Poll::Pending => match exit.left.take() {
+                        Some((io, body)) => *this = Self::Streams(StreamWriter::new(io, body)),
+                        None => return Poll::Pending,
+                    },
+                },
             }
         }
-    })
+    }
 }
 
 /// An application whose endless answers take their connections away.
@@ -94,27 +119,6 @@ where
 impl<T> Default for Exit<T> {
     fn default() -> Self {
         Self { body: Cell::default(), left: Cell::default() }
-    }
-}
-
-impl<T> Exit<T> {
-    /// Lets the dispatcher work until it has done its work, or somebody leaves. The way out, which has room for a
-    /// connection, is gone then.
-    async fn wait<D>(
-        self: Rc<Self>,
-        mut dispatcher: Pin<Box<D>>,
-    ) -> Result<Option<Stream<T>>, DispatchError>
-    where
-        D: Future<Output = Result<(), DispatchError>>,
-    {
-        poll_fn(|cx| match dispatcher.as_mut().poll(cx) {
-            Poll::Ready(end) => Poll::Ready(end.map(|()| None)),
-            Poll::Pending => match self.left.take() {
-                Some(stream) => Poll::Ready(Ok(Some(stream))),
-                None => Poll::Pending,
-            },
-        })
-        .await
     }
 }
 

@@ -1,11 +1,19 @@
 //! The context of an actor that lives inside a response body: what it writes is what the body yields.
+//!
+//! actix's own context has room for futures inline, several hundred bytes that a delivery walks past. Here they are apart,
+//! and a connection that just follows has none.
 
-use std::{collections::VecDeque, fmt};
+use std::{
+    collections::VecDeque,
+    fmt, mem,
+    pin::Pin,
+    task::{self, Poll},
+};
 
 use actix::{
     Actor, ActorContext, ActorFuture, ActorState, Addr, AsyncContext, Handler, Message,
-    SpawnHandle,
-    dev::{AsyncContextParts, ContextParts, Envelope, Mailbox, ToEnvelope},
+    SpawnHandle, WeakAddr,
+    dev::{Envelope, Mailbox, ToEnvelope},
 };
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -13,28 +21,36 @@ use tokio::time::Instant;
 use super::SubscriberActor;
 use crate::hub::{delivery::Chunk, messages::EndReason};
 
+type Task = Pin<Box<dyn ActorFuture<SubscriberActor, Output = ()>>>;
+
 pub(crate) struct SubscriberContext {
-    parts: ContextParts<SubscriberActor>,
+    address: WeakAddr<SubscriberActor>,
     /// Written and not yet taken. The actor only runs when both are empty, so that they hold no more than
     /// one mailbox full. Most deliveries come alone, and need no room in the queue.
     front: Option<Bytes>,
     outbox: VecDeque<Bytes>,
-    head: Option<Chunk>,
+    head: Option<Box<Chunk>>,
     /// When the client's token expires.
     authorized_until: Option<Instant>,
     ended: Option<EndReason>,
+    /// No mail is opened before these are done, the last one first.
+    awaited: Vec<Task>,
+    spawned: Vec<(SpawnHandle, Task)>,
+    last_spawned: SpawnHandle,
 }
 
 impl SubscriberContext {
     pub(super) fn new(mailbox: &Mailbox<SubscriberActor>) -> Self {
-        let parts = ContextParts::new(mailbox.sender_producer());
         Self {
-            parts,
+            address: mailbox.address().downgrade(),
             front: None,
             outbox: VecDeque::new(),
             head: None,
             authorized_until: None,
             ended: None,
+            awaited: Vec::new(),
+            spawned: Vec::new(),
+            last_spawned: SpawnHandle::default(),
         }
     }
 
@@ -61,21 +77,16 @@ impl SubscriberContext {
 
     /// The next bytes to send, at most `max` of them.
     pub(super) fn take(&mut self, max: usize) -> Option<Bytes> {
-        if let Some(front) = self.front.as_mut().filter(|front| front.len() > max) {
+        let front = self.front.as_mut()?;
+        if front.len() > max {
             return Some(front.split_to(max));
         }
-        let bytes = self.front.take()?;
-        self.front = self.outbox.pop_front();
+        let next = self.outbox.pop_front();
         if self.outbox.is_empty() && self.outbox.capacity() > 0 {
             // An idle connection keeps no room for a burst that is over.
             self.outbox = VecDeque::new();
         }
-        Some(bytes)
-    }
-
-    /// Whether anyone is left who could send to the actor.
-    pub(super) fn is_reachable(&self) -> bool {
-        self.parts.connected()
+        mem::replace(&mut self.front, next)
     }
 
     pub(super) const fn set_authorized_until(&mut self, end: Instant) {
@@ -89,7 +100,7 @@ impl SubscriberContext {
     /// Whether the client's token has expired, and nobody has said so.
     pub(super) fn is_overdue(&self) -> bool {
         let is_over = |end| Instant::now() >= end;
-        self.ended.is_none() && self.head.is_none() && self.authorized_until.is_some_and(is_over)
+        self.authorized_until.is_some_and(is_over) && self.ended.is_none() && self.head.is_none()
     }
 
     /// Forgets what is queued, but for that of which a part may have been sent.
@@ -98,59 +109,90 @@ impl SubscriberContext {
     }
 
     pub(super) fn put_head(&mut self, head: Chunk) {
-        self.head = Some(head);
+        self.head = Some(Box::new(head));
     }
 
     pub(super) fn take_head(&mut self) -> Option<Chunk> {
-        self.head.take()
+        self.head.take().map(|head| *head)
+    }
+
+    /// Goes on with what is waited for; done when nothing is.
+    pub(super) fn poll_awaited(
+        &mut self,
+        actor: &mut SubscriberActor,
+        cx: &mut task::Context<'_>,
+    ) -> Poll<()> {
+        while let Some(mut awaited) = self.awaited.pop() {
+            if awaited.as_mut().poll(actor, self, cx).is_pending() {
+                self.awaited.push(awaited);
+                return Poll::Pending;
+            }
+        }
+        Poll::Ready(())
+    }
+
+    /// Goes on with what has been spawned; whether more has been meanwhile.
+    pub(super) fn poll_spawned(
+        &mut self,
+        actor: &mut SubscriberActor,
+        cx: &mut task::Context<'_>,
+    ) -> bool {
+        if self.spawned.is_empty() {
+            return false;
+        }
+        let mut polled = mem::take(&mut self.spawned);
+        polled.retain_mut(|(_, task)| task.as_mut().poll(actor, self, cx).is_pending());
+        let is_more = !self.spawned.is_empty();
+        polled.append(&mut self.spawned);
+        self.spawned = polled;
+        is_more
     }
 }
 
 impl ActorContext for SubscriberContext {
     fn stop(&mut self) {
-        self.parts.stop();
+        self.end(EndReason::Unavailable);
     }
 
     fn terminate(&mut self) {
-        self.parts.terminate();
+        self.stop();
     }
 
     fn state(&self) -> ActorState {
-        self.parts.state()
+        if self.ended.is_some() { ActorState::Stopped } else { ActorState::Running }
     }
 }
 
 impl AsyncContext<SubscriberActor> for SubscriberContext {
+    /// The mailbox lives as long as this does; without it, an address leads nowhere.
     fn address(&self) -> Addr<SubscriberActor> {
-        self.parts.address()
+        self.address.upgrade().unwrap_or_else(|| Mailbox::default().address())
     }
 
-    fn spawn<F>(&mut self, fut: F) -> SpawnHandle
+    fn spawn<F>(&mut self, future: F) -> SpawnHandle
     where
         F: ActorFuture<SubscriberActor, Output = ()> + 'static,
     {
-        self.parts.spawn(fut)
+        self.last_spawned = self.last_spawned.next();
+        self.spawned.push((self.last_spawned, Box::pin(future)));
+        self.last_spawned
     }
 
-    fn wait<F>(&mut self, fut: F)
+    fn wait<F>(&mut self, future: F)
     where
         F: ActorFuture<SubscriberActor, Output = ()> + 'static,
     {
-        self.parts.wait(fut);
+        self.awaited.push(Box::pin(future));
     }
 
     fn waiting(&self) -> bool {
-        self.parts.waiting()
+        !self.awaited.is_empty()
     }
 
     fn cancel_future(&mut self, handle: SpawnHandle) -> bool {
-        self.parts.cancel_future(handle)
-    }
-}
-
-impl AsyncContextParts<SubscriberActor> for SubscriberContext {
-    fn parts(&mut self) -> &mut ContextParts<SubscriberActor> {
-        &mut self.parts
+        let before = self.spawned.len();
+        self.spawned.retain(|(spawned, _)| *spawned != handle);
+        self.spawned.len() < before
     }
 }
 

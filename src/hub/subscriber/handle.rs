@@ -1,6 +1,7 @@
 //! What reaches a subscriber, as its stream's actor has it: the mailbox, what is in it, and when it is due for more.
 
 use std::{
+    cell::Cell,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -23,6 +24,10 @@ pub(crate) struct SubscriberHandle {
     address: Addr<SubscriberActor>,
     backlog: Arc<Backlog>,
     backlog_bytes_max: usize,
+    /// Bytes of the deliveries that ever went into the mailbox, and of those that were out of it when this was last
+    /// looked at. To look is a cache miss, for each of thousands of subscribers: it is done where it decides something.
+    delivered: Cell<usize>,
+    seen_opened: Cell<usize>,
     next_heartbeat: Instant,
     /// None: it has been told that it is old enough.
     expires_at: Option<Instant>,
@@ -34,8 +39,8 @@ pub(crate) struct Backlog {
     /// Deliveries pass the subscriber by, as they do before its first chunk: what is transient in its
     /// mailbox is not worth sending.
     is_behind: AtomicBool,
-    /// Bytes of the deliveries in the mailbox.
-    bytes: AtomicUsize,
+    /// Bytes of the deliveries that were ever taken out of the mailbox.
+    opened: AtomicUsize,
 }
 
 /// A delivery was not taken.
@@ -52,13 +57,9 @@ impl Backlog {
         self.is_behind.load(Ordering::Acquire)
     }
 
-    fn has_deliveries(&self) -> bool {
-        self.bytes.load(Ordering::Relaxed) > 0
-    }
-
-    /// A delivery of so many bytes is in the mailbox no more.
-    pub(super) fn opened(&self, bytes: usize) {
-        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    /// Deliveries of so many bytes in all have been taken out of the mailbox.
+    pub(super) fn has_opened(&self, bytes: usize) {
+        self.opened.store(bytes, Ordering::Relaxed);
     }
 }
 
@@ -71,8 +72,10 @@ impl SubscriberHandle {
     ) -> Self {
         Self {
             address,
-            backlog: Arc::new(Backlog { is_behind: true.into(), bytes: 0.into() }),
+            backlog: Arc::new(Backlog { is_behind: true.into(), opened: 0.into() }),
             backlog_bytes_max: config.backlog_bytes_max,
+            delivered: Cell::new(0),
+            seen_opened: Cell::new(0),
             next_heartbeat: connected_at + config.heartbeat_interval,
             expires_at: Some(expires_at),
         }
@@ -88,19 +91,31 @@ impl SubscriberHandle {
 
     pub(crate) fn deliver(&self, delivery: Deliver) -> Result<(), Undelivered> {
         let bytes = delivery.0.bytes.len();
-        let waiting = self.backlog.bytes.load(Ordering::Relaxed);
-        // One that waits for nothing gets a delivery of any length.
-        if waiting > 0 && waiting + bytes > self.backlog_bytes_max {
+        if !self.has_room_for(bytes) {
             return Err(Undelivered::Full);
         }
-        self.backlog.bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.address.try_send(delivery).map_err(|error| {
-            self.backlog.opened(bytes);
-            match error {
-                SendError::Full(_) => Undelivered::Full,
-                SendError::Closed(_) => Undelivered::Gone,
-            }
-        })
+        self.address.try_send(delivery).map_err(|error| match error {
+            SendError::Full(_) => Undelivered::Full,
+            SendError::Closed(_) => Undelivered::Gone,
+        })?;
+        self.delivered.set(self.delivered.get().wrapping_add(bytes));
+        Ok(())
+    }
+
+    /// One that waits for nothing has room for a delivery of any length.
+    fn has_room_for(&self, bytes: usize) -> bool {
+        let waiting = self.delivered.get().wrapping_sub(self.seen_opened.get());
+        if waiting + bytes <= self.backlog_bytes_max {
+            return true;
+        }
+        let waiting = self.waiting_bytes();
+        waiting == 0 || waiting + bytes <= self.backlog_bytes_max
+    }
+
+    /// Bytes of the deliveries in the mailbox.
+    fn waiting_bytes(&self) -> usize {
+        self.seen_opened.set(self.backlog.opened.load(Ordering::Relaxed));
+        self.delivered.get().wrapping_sub(self.seen_opened.get())
     }
 
     pub(crate) fn end(&self, after: Duration, reason: EndReason) -> Result<(), Undelivered> {
@@ -137,7 +152,7 @@ impl SubscriberHandle {
             }
         } else if self.next_heartbeat < until {
             // One that is behind opens no mail, and one for which mail is waiting is not idle.
-            if !self.backlog.is_behind() && !self.backlog.has_deliveries() {
+            if !self.backlog.is_behind() && self.waiting_bytes() == 0 {
                 let _ = self.deliver(heartbeat.clone());
             }
             let next = self.next_heartbeat + interval;
