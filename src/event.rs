@@ -24,7 +24,7 @@ pub use self::{
 pub(crate) use self::{
     idempotency::KeyedDigest,
     json::{compact, object, read, reason},
-    snapshot::OpenText,
+    snapshot::{Change, OpenText},
     vocabulary::{Heartbeat, Vocabulary, vocabulary},
 };
 
@@ -106,6 +106,8 @@ pub struct Event {
     data: Box<str>,
     transient: bool,
     is_final: bool,
+    /// None: nothing.
+    change: Option<Box<Change>>,
 }
 
 impl Event {
@@ -118,13 +120,19 @@ impl Event {
         check_name(&new.name)?;
         let vocabulary = vocabulary(kind);
         let data = compact(new.data.get())?;
-        vocabulary.check(&new.name, &data)?;
+        let change = vocabulary.read(&new.name, &data)?;
         let transient = new.transient || vocabulary.is_transient(&new.name);
         let is_final = new.name == vocabulary.final_name();
         if transient && is_final {
             return Err(EventError::TransientFinal);
         }
-        Ok(Self { name: new.name.as_str().into(), data: data.into(), transient, is_final })
+        Ok(Self {
+            name: new.name.as_str().into(),
+            data: data.into(),
+            transient,
+            is_final,
+            change: (change != Change::NONE).then(|| Box::new(change)),
+        })
     }
 
     /// The event's name, as `EventSource` listeners know it.
@@ -149,6 +157,12 @@ impl Event {
     #[must_use]
     pub const fn is_final(&self) -> bool {
         self.is_final
+    }
+
+    /// What it changes in its stream's snapshot.
+    pub(crate) fn change(&self) -> &Change {
+        static NONE: Change = Change::NONE;
+        self.change.as_deref().unwrap_or(&NONE)
     }
 
     /// Replaces the payload by what goes out on the wire.

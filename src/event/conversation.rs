@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{
     debate::PhaseTransition,
     snapshot::{Change, Status, Token as SpokenToken},
-    vocabulary::{Heartbeat, PayloadError, Vocabulary, check},
+    vocabulary::{Heartbeat, PayloadError, Vocabulary, payload},
 };
 use crate::stream_key::StreamId;
 
@@ -126,16 +126,56 @@ impl Vocabulary for Conversation {
         name == "conversation_token"
     }
 
-    fn check(&self, name: &str, data: &str) -> Result<(), PayloadError> {
-        check::<Fields>(data)?;
-        match name {
-            "conversation_started" => check::<SessionStarted>(data),
-            "conversation_utterance" => check::<Utterance>(data),
-            "conversation_token" => check::<Token>(data),
-            "conversation_speaker_changed" => check::<SpeakerChanged>(data),
-            "conversation_context_updated" => check::<ContextUpdated>(data),
-            _ => Ok(()),
-        }
+    fn read(&self, name: &str, data: &str) -> Result<Change, PayloadError> {
+        payload::<Fields>(data)?;
+        Ok(match name {
+            "conversation_started" => {
+                let SessionStarted { title, .. } = payload(data)?;
+                Change { title, ..Change::to(Status::Live) }
+            }
+            // Not of the specification, but conversations have phases, too; without one it is any other event.
+            "phase_transition" => {
+                let phase = payload(data).ok().map(|PhaseTransition { phase, .. }| phase);
+                Change { phase, ..Change::NONE }
+            }
+            "conversation_speaker_changed" => {
+                let SpeakerChanged { speaker_name, .. } = payload(data)?;
+                Change { speaker: Some(speaker_name), ..Change::NONE }
+            }
+            "conversation_utterance" => {
+                let said: Utterance = payload(data)?;
+                Change {
+                    speaker: Some(said.speaker_name),
+                    closes: Some(said.persona_slug),
+                    turn_count: said.turn_count.as_u64(),
+                    ..Change::NONE
+                }
+            }
+            "conversation_context_updated" => {
+                let context: ContextUpdated = payload(data)?;
+                Change {
+                    summary: Some(context.summary),
+                    turn_count: context.turn_count.as_u64(),
+                    ..Change::NONE
+                }
+            }
+            "conversation_token" => {
+                let spoken: Token = payload(data)?;
+                let token = SpokenToken {
+                    voice: spoken.persona_slug.clone(),
+                    participant: spoken.participant_id,
+                    persona: Some(spoken.persona_slug),
+                    name: spoken.persona_name,
+                    segment: Some(spoken.segment),
+                    text: spoken.token,
+                };
+                Change { token: Some(token), ..Change::NONE }
+            }
+            "conversation_paused" => Change::to(Status::Paused),
+            "conversation_resumed" => Change::to(Status::Live),
+            "conversation_completed" => Change::to(Status::Completed),
+            _ => Change::NONE,
+        })
     }
 
     /// `{"type": <name>, …payload, "timestamp": <server ms>}`: the server's two fields take the place of
@@ -151,55 +191,6 @@ impl Vocabulary for Conversation {
         }
         wire.push_str(&format!(r#","timestamp":{now_ms}}}"#));
         Some(wire)
-    }
-
-    fn change(&self, name: &str, data: &str) -> Change {
-        let change = match name {
-            "conversation_started" => serde_json::from_str(data)
-                .map(|SessionStarted { title, .. }| Change { title, ..Change::to(Status::Live) }),
-            // Not of the specification, but conversations have phases, too.
-            "phase_transition" => {
-                serde_json::from_str(data).map(|PhaseTransition { phase, .. }| Change {
-                    phase: Some(phase),
-                    ..Change::default()
-                })
-            }
-            "conversation_speaker_changed" => {
-                serde_json::from_str(data).map(|SpeakerChanged { speaker_name, .. }| Change {
-                    speaker: Some(speaker_name),
-                    ..Change::default()
-                })
-            }
-            "conversation_utterance" => serde_json::from_str(data).map(|said: Utterance| Change {
-                speaker: Some(said.speaker_name),
-                closes: Some(said.persona_slug),
-                turn_count: said.turn_count.as_u64(),
-                ..Change::default()
-            }),
-            "conversation_context_updated" => {
-                serde_json::from_str(data).map(|context: ContextUpdated| Change {
-                    summary: Some(context.summary),
-                    turn_count: context.turn_count.as_u64(),
-                    ..Change::default()
-                })
-            }
-            "conversation_token" => serde_json::from_str(data).map(|spoken: Token| Change {
-                token: Some(SpokenToken {
-                    voice: spoken.persona_slug.clone(),
-                    participant: spoken.participant_id,
-                    persona: Some(spoken.persona_slug),
-                    name: spoken.persona_name,
-                    segment: Some(spoken.segment),
-                    text: spoken.token,
-                }),
-                ..Change::default()
-            }),
-            "conversation_paused" => Ok(Change::to(Status::Paused)),
-            "conversation_resumed" => Ok(Change::to(Status::Live)),
-            "conversation_completed" => Ok(Change::to(Status::Completed)),
-            _ => Ok(Change::default()),
-        };
-        change.unwrap_or_default()
     }
 
     fn greeting(&self, id: &StreamId, subscriber: Uuid, now_ms: i64) -> (&'static str, String) {
@@ -265,8 +256,7 @@ mod tests {
             "turnCount",
             "timestamp",
         ] {
-            let error =
-                Conversation.check("conversation_utterance", &utterance(field)).unwrap_err();
+            let error = Conversation.read("conversation_utterance", &utterance(field)).unwrap_err();
             assert_eq!(error.to_string(), format!("$.data.{field}: is missing"));
         }
         for (name, data, path) in [
@@ -301,10 +291,11 @@ mod tests {
             ),
             ("conversation_paused", "{}", None),
             ("conversation_error", r#"{"message":"m"}"#, None),
+            ("phase_transition", r#"{"phase":1}"#, None),
             ("something_new", "{}", None),
             ("something_new", "[1]", Some("$.data")),
         ] {
-            let outcome = Conversation.check(name, data).err().map(|error| error.path);
+            let outcome = Conversation.read(name, data).err().map(|error| error.path);
             assert_eq!(outcome.as_deref(), path, "{name} {data}");
         }
     }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{
     snapshot::{Change, Status, Token as SpokenToken},
-    vocabulary::{Heartbeat, PayloadError, Vocabulary, check},
+    vocabulary::{Heartbeat, PayloadError, Vocabulary, payload},
 };
 use crate::stream_key::StreamId;
 
@@ -71,56 +71,47 @@ impl Vocabulary for Debate {
         name == "token"
     }
 
-    fn check(&self, name: &str, data: &str) -> Result<(), PayloadError> {
-        match name {
-            "utterance" => check::<Utterance>(data),
-            "phase_transition" => check::<PhaseTransition>(data),
-            "token" => check::<Token>(data),
-            "debate_started" => check::<DebateStarted>(data),
-            _ => Ok(()),
-        }
-    }
-
-    fn envelope(&self, _name: &str, _data: &str, _now_ms: i64) -> Option<String> {
-        None
-    }
-
-    fn change(&self, name: &str, data: &str) -> Change {
-        let change = match name {
-            "debate_started" => serde_json::from_str(data).map(|DebateStarted { title }| Change {
-                title: Some(title),
-                ..Change::to(Status::Live)
-            }),
-            "phase_transition" => {
-                serde_json::from_str(data).map(|PhaseTransition { phase, .. }| Change {
-                    phase: Some(phase),
-                    ..Change::default()
-                })
+    fn read(&self, name: &str, data: &str) -> Result<Change, PayloadError> {
+        Ok(match name {
+            "debate_started" => {
+                let DebateStarted { title } = payload(data)?;
+                Change { title: Some(title), ..Change::to(Status::Live) }
             }
-            "utterance" => serde_json::from_str(data).map(|said: Utterance| Change {
-                phase: Some(said.phase),
-                speaker: Some(said.speaker.clone()),
-                closes: Some(said.speaker),
-                another_turn: true,
-                ..Change::default()
-            }),
-            "token" => serde_json::from_str(data).map(|Token { speaker, token, segment }| Change {
-                token: Some(SpokenToken {
+            "phase_transition" => {
+                let PhaseTransition { phase, .. } = payload(data)?;
+                Change { phase: Some(phase), ..Change::NONE }
+            }
+            "utterance" => {
+                let Utterance { phase, speaker, .. } = payload(data)?;
+                Change {
+                    phase: Some(phase),
+                    speaker: Some(speaker.clone()),
+                    closes: Some(speaker),
+                    another_turn: true,
+                    ..Change::NONE
+                }
+            }
+            "token" => {
+                let Token { speaker, token, segment } = payload(data)?;
+                let token = SpokenToken {
                     voice: speaker.clone(),
                     participant: speaker.clone(),
                     persona: None,
                     name: speaker,
                     segment,
                     text: token,
-                }),
-                ..Change::default()
-            }),
-            "pause" => Ok(Change::to(Status::Paused)),
-            "resume" => Ok(Change::to(Status::Live)),
-            "complete" => Ok(Change::to(Status::Completed)),
-            _ => Ok(Change::default()),
-        };
-        change.unwrap_or_default()
+                };
+                Change { token: Some(token), ..Change::NONE }
+            }
+            "pause" => Change::to(Status::Paused),
+            "resume" => Change::to(Status::Live),
+            "complete" => Change::to(Status::Completed),
+            _ => Change::NONE,
+        })
+    }
+
+    fn envelope(&self, _name: &str, _data: &str, _now_ms: i64) -> Option<String> {
+        None
     }
 
     fn greeting(&self, id: &StreamId, subscriber: Uuid, _now_ms: i64) -> (&'static str, String) {
@@ -180,7 +171,7 @@ mod tests {
             ("error", "null", None),
             ("something_new", "[1,2]", None),
         ] {
-            let outcome = Debate.check(name, data).err().map(|error| error.path);
+            let outcome = Debate.read(name, data).err().map(|error| error.path);
             assert_eq!(outcome.as_deref(), path, "{name} {data}");
         }
     }
@@ -191,7 +182,7 @@ mod tests {
         for field in ["id", "timestamp", "phase", "speaker", "content"] {
             let mut partial = whole.clone();
             partial.as_object_mut().unwrap().remove(field);
-            let error = Debate.check("utterance", &partial.to_string()).unwrap_err();
+            let error = Debate.read("utterance", &partial.to_string()).unwrap_err();
             assert_eq!(error.to_string(), format!("$.data.{field}: is missing"));
         }
     }

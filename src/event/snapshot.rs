@@ -84,7 +84,7 @@ impl Snapshot {
 }
 
 /// What one event changes; the vocabularies translate their events into this.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Change {
     pub(crate) status: Option<Status>,
     pub(crate) title: Option<String>,
@@ -101,8 +101,20 @@ pub(crate) struct Change {
 }
 
 impl Change {
+    pub(crate) const NONE: Self = Self {
+        status: None,
+        title: None,
+        phase: None,
+        speaker: None,
+        summary: None,
+        turn_count: None,
+        another_turn: false,
+        token: None,
+        closes: None,
+    };
+
     pub(super) fn to(status: Status) -> Self {
-        Self { status: Some(status), ..Self::default() }
+        Self { status: Some(status), ..Self::NONE }
     }
 }
 
@@ -219,7 +231,7 @@ mod tests {
     fn fold(kind: StreamKind, events: &[(&str, &str)]) -> (Snapshot, OpenText) {
         let mut folded = (Snapshot::default(), OpenText::default());
         for (name, data) in events {
-            let change = vocabulary(kind).change(name, data);
+            let change = vocabulary(kind).read(name, data).unwrap();
             folded.0.apply(&change);
             folded.1.apply(&change);
         }
@@ -310,7 +322,7 @@ mod tests {
                 segment: None,
                 text: text.into(),
             }),
-            ..Change::default()
+            ..Change::NONE
         };
         for voice in 0..1000 {
             open.apply(&token(voice, "x"));
@@ -334,9 +346,9 @@ mod tests {
         let mut open = OpenText::default();
         let token = |voice: &str, text: &str| {
             let data = serde_json::json!({ "speaker": voice, "token": text }).to_string();
-            vocabulary(StreamKind::Debate).change("token", &data)
+            vocabulary(StreamKind::Debate).read("token", &data).unwrap()
         };
-        let utterance = |voice: &str| Change { closes: Some(voice.into()), ..Change::default() };
+        let utterance = |voice: &str| Change { closes: Some(voice.into()), ..Change::NONE };
         let mut spoken = String::new();
         open.apply(&token("Con", "Wait"));
         while spoken.len() <= OpenText::MAX_BYTES + 20_000 {

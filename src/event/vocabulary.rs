@@ -14,14 +14,12 @@ pub(crate) trait Vocabulary: Sync {
     /// Whether events of this name are transient without being asked.
     fn is_transient(&self, name: &str) -> bool;
 
-    /// Checks the payload of a known name; other names may carry anything that their envelope can hold.
-    fn check(&self, name: &str, data: &str) -> Result<(), PayloadError>;
+    /// What an event changes in the snapshot, if its payload is as its name demands. Names that are not known may
+    /// carry anything that their envelope can hold, and change nothing.
+    fn read(&self, name: &str, data: &str) -> Result<Change, PayloadError>;
 
     /// What goes out instead of the payload, if not the payload itself.
     fn envelope(&self, name: &str, data: &str, now_ms: i64) -> Option<String>;
-
-    /// What an event that was accepted changes in the snapshot.
-    fn change(&self, name: &str, data: &str) -> Change;
 
     /// Name and payload of the first event on every connection.
     fn greeting(&self, id: &StreamId, subscriber: Uuid, now_ms: i64) -> (&'static str, String);
@@ -54,16 +52,13 @@ pub struct PayloadError {
     pub reason: String,
 }
 
-/// Checks that `data` has the fields of `T`; more fields may be there.
-pub(super) fn check<T: DeserializeOwned>(data: &str) -> Result<(), PayloadError> {
+/// Reads the fields of `T`; more fields may be there.
+pub(super) fn payload<T: DeserializeOwned>(data: &str) -> Result<T, PayloadError> {
     // serde would take the values alone, too, in the order of the fields.
     if !data.starts_with('{') {
         return Err(PayloadError { path: "$.data".into(), reason: "must be an object".into() });
     }
-    match json::read::<T>(data) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(payload_error(&error)),
-    }
+    json::read(data).map_err(|error| payload_error(&error))
 }
 
 fn payload_error(error: &serde_path_to_error::Error<serde_json::Error>) -> PayloadError {

@@ -264,7 +264,7 @@ impl<H> StreamState<H> {
         let mut stored = Vec::new();
         let mut is_final = false;
         for (event, id) in events {
-            self.open.apply(&self.vocabulary().change(event.name(), event.data()));
+            self.open.apply(event.change());
             is_final |= event.is_final();
             let start = delivery.len();
             delivery.event(event.name(), *id, event.data());

@@ -15,7 +15,7 @@ use super::{
     schema::{events, idempotency_keys, streams},
 };
 use crate::{
-    event::{Epoch, Event, EventId, KeyedDigest, Snapshot, Status, Vocabulary, vocabulary},
+    event::{Epoch, Event, EventId, KeyedDigest, Snapshot, Status},
     stream_key::StreamKey,
 };
 
@@ -81,7 +81,6 @@ struct OpenStream {
     row: StreamRow,
     epoch: Epoch,
     snapshot: Snapshot,
-    vocabulary: &'static dyn Vocabulary,
 }
 
 impl OpenStream {
@@ -108,8 +107,7 @@ impl OpenStream {
                 .returning(StreamRow::as_returning())
                 .get_result(conn)?,
         };
-        let vocabulary = vocabulary(append.stream.kind());
-        Ok(Self { epoch: row.epoch()?, snapshot: row.snapshot(), row, vocabulary })
+        Ok(Self { epoch: row.epoch()?, snapshot: row.snapshot(), row })
     }
 
     fn store(
@@ -137,7 +135,7 @@ impl OpenStream {
                     published_at: now_ms,
                 })
                 .execute(conn)?;
-            self.snapshot.apply(&self.vocabulary.change(event.name(), event.data()));
+            self.snapshot.apply(event.change());
         }
         if let Some(keyed) = &publish.key {
             diesel::replace_into(idempotency_keys::table)

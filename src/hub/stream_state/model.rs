@@ -215,8 +215,7 @@ impl World {
             return None;
         }
         self.disk.push(event.clone());
-        let change = vocabulary(StreamKind::Debate).change(event.name(), event.data());
-        self.folded.apply(&change);
+        self.folded.apply(event.change());
         Some(id(self.tail()))
     }
 

@@ -113,8 +113,7 @@ impl Story {
                 ids.push(None);
                 continue;
             }
-            let change = self.state.vocabulary().change(event.name(), event.data());
-            self.snapshot.apply(&change);
+            self.snapshot.apply(event.change());
             self.stored.push(event.clone());
             ids.push(Some(self.id(self.stored.len() as u64)));
         }
