@@ -118,8 +118,8 @@ fn own_kibibytes(server: &Process) -> usize {
 #[actix_web::test]
 async fn a_connection_costs_as_much_after_a_burst_as_before() {
     const CONNECTIONS: usize = 200;
-    /// How many replay at a time. The allocator keeps what was held at the most, so that few of them must not hold
-    /// much beside what each of all could leave behind.
+    /// How many replay at a time. The allocator keeps what was held at the most: of many at a time that would be more
+    /// than what each of them may leave.
     const REPLAYS: usize = 10;
     /// 80 KB.
     const BURST: usize = 40;
@@ -176,5 +176,7 @@ async fn a_connection_costs_as_much_after_a_burst_as_before() {
     );
     // What stays is what the allocator keeps, and a buffer that has been filled once.
     assert!(each(idle, bursts[2]) <= 8192.0, "the bursts have left something");
-    assert!(replayed_each <= idle_each + 8192.0, "the replay has left something");
+    // Not compared with the first ones: each of those bears a part of what the server itself has come to hold, behind
+    // which a dispatcher that stays would hide.
+    assert!(replayed_each <= 16.0 * 1024.0, "the replay has left something");
 }

@@ -149,6 +149,14 @@ impl SubscriberContext {
     }
 }
 
+#[cfg(test)]
+impl SubscriberContext {
+    /// How many futures run, and for how many pieces there is room.
+    pub(super) fn held(&self) -> (usize, usize) {
+        (self.awaited.len() + self.spawned.len(), self.outbox.capacity())
+    }
+}
+
 impl ActorContext for SubscriberContext {
     fn stop(&mut self) {
         self.end(EndReason::Unavailable);
