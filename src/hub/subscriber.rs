@@ -209,9 +209,6 @@ impl SubscriberBody {
         }
         while ctx.poll_awaited(actor, cx).is_ready() {
             mailbox.poll(actor, ctx, cx);
-            if ctx.waiting() {
-                continue;
-            }
             if !ctx.poll_spawned(actor, cx) && !ctx.waiting() {
                 break;
             }

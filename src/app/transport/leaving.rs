@@ -60,8 +60,8 @@ where
     })
 }
 
-/// A connection on its way. It is a piece of memory by itself, and what streams is small in it: thousands of them take
-/// turns in the processor's cache.
+/// A connection on its way. It is a piece of memory by itself, and without TLS one of some hundred bytes: thousands of
+/// them take turns in the processor's cache.
 enum Served<D, T> {
     Lent { dispatcher: Pin<Box<D>>, exit: Rc<Exit<T>> },
     Streams(StreamWriter<T>),

@@ -1,7 +1,7 @@
 //! The context of an actor that lives inside a response body: what it writes is what the body yields.
 //!
 //! actix's own context has room for futures inline, several hundred bytes that a delivery walks past. Here they are apart,
-//! and a connection that just follows has none.
+//! and a connection that follows, and whose token has no end, has none.
 
 use std::{
     collections::VecDeque,
@@ -197,6 +197,7 @@ impl AsyncContext<SubscriberActor> for SubscriberContext {
         !self.awaited.is_empty()
     }
 
+    /// Not from within another of these futures: while they are polled, none is here.
     fn cancel_future(&mut self, handle: SpawnHandle) -> bool {
         let before = self.spawned.len();
         self.spawned.retain(|(spawned, _)| *spawned != handle);

@@ -33,7 +33,8 @@ pub(crate) struct SubscriberHandle {
     expires_at: Option<Instant>,
 }
 
-/// What both ends of a subscriber's mailbox know of it.
+/// What both ends of a subscriber's mailbox know of it. All deliveries go in through the [`SubscriberHandle`], which
+/// counts them.
 #[derive(Debug)]
 pub(crate) struct Backlog {
     /// Deliveries pass the subscriber by, as they do before its first chunk: what is transient in its
