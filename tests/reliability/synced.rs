@@ -64,6 +64,8 @@ struct Calls {
     written: Vec<(usize, String)>,
     /// When a sync of the log was asked for, and when it was done.
     syncs: Vec<(usize, usize)>,
+    /// How many of them were for the file's times, too.
+    syncs_of_times: usize,
     /// What was sent over a socket, and when it was begun.
     sent: Vec<(usize, String)>,
 }
@@ -78,6 +80,7 @@ impl Calls {
             let is_sync = call.starts_with("fdatasync(") || call.starts_with("fsync(");
             let is_to_log = call.split_once('>').is_some_and(|(file, _)| file.ends_with("-wal"));
             if is_sync && is_to_log {
+                calls.syncs_of_times += usize::from(call.starts_with("fsync("));
                 if call.ends_with("= 0") {
                     calls.syncs.push((at, at));
                 } else {
@@ -129,6 +132,7 @@ async fn whoever_hears_of_an_event_hears_of_it_after_it_was_synced() {
     let syncs = calls.syncs.len();
     println!("{} events acknowledged, {syncs} syncs of the log", acknowledged.len());
     assert_eq!(faults(&acknowledged, &calls), BTreeMap::new());
+    assert_eq!(calls.syncs_of_times, 0, "SQLite is compiled for fdatasync (.cargo/config.toml)");
 }
 
 #[actix_web::test]
