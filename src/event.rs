@@ -165,6 +165,11 @@ impl Event {
         self.change.as_deref().unwrap_or(&NONE)
     }
 
+    /// What its payload, and what is known of it, take in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        self.data.len() + self.change.as_ref().map_or(0, |change| change.bytes())
+    }
+
     /// Replaces the payload by what goes out on the wire.
     pub(crate) fn into_wire(mut self, kind: StreamKind, now_ms: i64) -> Self {
         if let Some(data) = vocabulary(kind).envelope(&self.name, &self.data, now_ms) {
@@ -266,5 +271,21 @@ mod tests {
         assert!(Event::accept(StreamKind::Debate, &end).unwrap().is_final());
         let no_end = Event::accept(StreamKind::Conversation, &end).unwrap();
         assert!(!no_end.is_final(), "conversations end with conversation_completed");
+    }
+    #[test]
+    fn what_is_known_of_an_event_counts_beside_its_payload() {
+        let bytes = |name: &str, data: &str| {
+            let event = Event::accept(StreamKind::Debate, &new_event(name, data)).unwrap();
+            event.bytes() - event.data().len()
+        };
+        assert_eq!(bytes("note", r#"{"speaker":"Pro"}"#), 0);
+        let token = serde_json::json!({ "speaker": "p".repeat(1000), "token": "t".repeat(5000) });
+        let known = bytes("token", &token.to_string());
+        assert!((8000..8500).contains(&known), "{known}");
+        let said = serde_json::json!({
+            "id": "1", "timestamp": 1, "phase": "h".repeat(500), "speaker": "p".repeat(1000), "content": "c".repeat(5000),
+        });
+        let known = bytes("utterance", &said.to_string());
+        assert!((2500..3000).contains(&known), "{known}");
     }
 }

@@ -116,6 +116,14 @@ impl Change {
     pub(super) fn to(status: Status) -> Self {
         Self { status: Some(status), ..Self::NONE }
     }
+
+    /// What it takes in memory.
+    pub(super) fn bytes(&self) -> usize {
+        let Self { title, phase, speaker, summary, closes, token, .. } = self;
+        let texts = [title, phase, speaker, summary, closes].into_iter().flatten();
+        let texts: usize = texts.map(String::len).sum();
+        size_of::<Self>() + texts + token.as_ref().map_or(0, Token::bytes)
+    }
 }
 
 /// A piece of what is being said.
@@ -129,6 +137,15 @@ pub(crate) struct Token {
     pub(crate) name: String,
     pub(crate) segment: Option<String>,
     pub(crate) text: String,
+}
+
+impl Token {
+    fn bytes(&self) -> usize {
+        let Self { voice, participant, persona, name, segment, text } = self;
+        let texts =
+            [Some(voice), Some(participant), persona.as_ref(), Some(name), segment.as_ref()];
+        text.len() + texts.into_iter().flatten().map(String::len).sum::<usize>()
+    }
 }
 
 /// An utterance that is being spoken: its text so far.

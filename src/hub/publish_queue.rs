@@ -22,7 +22,7 @@ const BATCH_EVENTS: usize = 1024;
 /// How many bytes go into one batch at most; a publish is never split.
 const BATCH_BYTES: usize = 1024 * 1024;
 
-/// What an event takes in memory beside its data, more or less: many small ones are much, too.
+/// What an event takes in memory beside its payload, more or less: many small ones are much, too.
 const EVENT_BYTES: usize = 128;
 
 /// Events that were published together, and where the answer goes.
@@ -36,7 +36,7 @@ pub(crate) struct Publish<A> {
 
 impl<A> Publish<A> {
     fn bytes(&self) -> usize {
-        self.events.iter().map(|event| event.data().len() + EVENT_BYTES).sum()
+        self.events.iter().map(|event| event.bytes() + EVENT_BYTES).sum()
     }
 
     /// What the publisher is answered, given what the store has made of the durable events.
@@ -211,6 +211,8 @@ mod tests {
     #[test]
     fn queues_are_bounded_in_bytes_each_and_together_and_take_more_once_they_are_gone() {
         let bytes = publish(0, &["note"]).bytes();
+        let known = publish(0, &["token"]).bytes() - bytes;
+        assert!(known > 0, "what is known of an event is in memory, too");
         let hub = Budget::new(3 * bytes);
         let queue = || PublishQueue::new(100, hub.part(2 * bytes));
         let (mut queue, mut other) = (queue(), queue());
