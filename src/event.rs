@@ -272,6 +272,7 @@ mod tests {
         let no_end = Event::accept(StreamKind::Conversation, &end).unwrap();
         assert!(!no_end.is_final(), "conversations end with conversation_completed");
     }
+
     #[test]
     fn what_is_known_of_an_event_counts_beside_its_payload() {
         let bytes = |name: &str, data: &str| {

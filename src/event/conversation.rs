@@ -5,7 +5,6 @@ use serde_json::{Number, value::RawValue};
 use uuid::Uuid;
 
 use super::{
-    debate::PhaseTransition,
     snapshot::{Change, Status, Token as SpokenToken},
     vocabulary::{Heartbeat, PayloadError, Vocabulary, payload},
 };
@@ -135,7 +134,7 @@ impl Vocabulary for Conversation {
             }
             // Not of the specification, but conversations have phases, too; without one it is any other event.
             "phase_transition" => {
-                let phase = payload(data).ok().map(|PhaseTransition { phase, .. }| phase);
+                let phase = payload(data).ok().map(|Phase { phase }| phase);
                 Change { phase, ..Change::NONE }
             }
             "conversation_speaker_changed" => {
@@ -204,6 +203,12 @@ impl Vocabulary for Conversation {
         let data = format!(r#"{{"type":"heartbeat","sessionId":"{id}","timestamp":{now_ms}}}"#);
         Heartbeat::Event("connection_established", data)
     }
+}
+
+/// All that is looked at of a `phase_transition`: what else a debate's has, the server puts in.
+#[derive(Deserialize)]
+struct Phase {
+    phase: String,
 }
 
 /// An object's fields as they were written: in their order, duplicates and digits kept.

@@ -328,6 +328,20 @@ mod tests {
     }
 
     #[test]
+    fn a_conversation_has_phases_whatever_else_their_publisher_says() {
+        for data in [
+            r#"{"phase":"Opening"}"#,
+            r#"{"phase":"Opening","timestamp":"mine"}"#,
+            r#"{"phase":"Opening","timestamp":1,"timestamp":2}"#,
+        ] {
+            let (snapshot, _) = fold(StreamKind::Conversation, &[("phase_transition", data)]);
+            assert_eq!(snapshot.phase.as_deref(), Some("Opening"), "{data}");
+        }
+        let (snapshot, _) = fold(StreamKind::Conversation, &[("phase_transition", "{}")]);
+        assert_eq!(snapshot, Snapshot { status: Status::Live, ..Snapshot::default() });
+    }
+
+    #[test]
     fn open_text_is_bounded() {
         let mut open = OpenText::default();
         let token = |voice: usize, text: &str| Change {

@@ -15,7 +15,7 @@ pub(crate) trait Vocabulary: Sync {
     fn is_transient(&self, name: &str) -> bool;
 
     /// What an event changes in the snapshot, if its payload is as its name demands. Names that are not known may
-    /// carry anything that their envelope can hold, and change nothing.
+    /// carry anything that their envelope can hold, and change nothing but that the stream is live.
     fn read(&self, name: &str, data: &str) -> Result<Change, PayloadError>;
 
     /// What goes out instead of the payload, if not the payload itself.
