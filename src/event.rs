@@ -3,6 +3,7 @@
 //! An [`Event`] exists only after its kind's vocabulary has accepted it, so whatever holds one need not
 //! look at it again. Debates and conversations differ in a [`Vocabulary`] and in nothing else.
 
+mod change;
 pub mod conversation;
 pub mod debate;
 mod id;
@@ -14,18 +15,19 @@ mod vocabulary;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
+pub(crate) use self::{
+    change::Change,
+    idempotency::KeyedDigest,
+    json::{compact, object, read, reason},
+    snapshot::OpenText,
+    vocabulary::{Heartbeat, Vocabulary, vocabulary},
+};
 pub use self::{
     id::{Epoch, EventId, InvalidEventId},
     idempotency::{IdempotencyKey, InvalidIdempotencyKey},
     json::JsonError,
     snapshot::{OpenUtterance, Snapshot, Status},
     vocabulary::PayloadError,
-};
-pub(crate) use self::{
-    idempotency::KeyedDigest,
-    json::{compact, object, read, reason},
-    snapshot::{Change, OpenText},
-    vocabulary::{Heartbeat, Vocabulary, vocabulary},
 };
 
 use crate::stream_key::StreamKind;

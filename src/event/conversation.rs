@@ -5,7 +5,8 @@ use serde_json::{Number, value::RawValue};
 use uuid::Uuid;
 
 use super::{
-    snapshot::{Change, Status, Token as SpokenToken},
+    change::{Change, Token as SpokenToken},
+    snapshot::Status,
     vocabulary::{Heartbeat, PayloadError, Vocabulary, payload},
 };
 use crate::stream_key::StreamId;

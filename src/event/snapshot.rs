@@ -5,6 +5,8 @@
 
 use serde::Serialize;
 
+use super::change::{Change, Token};
+
 /// How far a stream has come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -80,71 +82,6 @@ impl Snapshot {
         kept(&change.summary, &mut self.summary);
         self.turn_count =
             change.turn_count.unwrap_or(self.turn_count + u64::from(change.another_turn));
-    }
-}
-
-/// What one event changes; the vocabularies translate their events into this.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Change {
-    pub(crate) status: Option<Status>,
-    pub(crate) title: Option<String>,
-    pub(crate) phase: Option<String>,
-    pub(crate) speaker: Option<String>,
-    pub(crate) summary: Option<String>,
-    /// The number of turns, where the event says it.
-    pub(crate) turn_count: Option<u64>,
-    /// One turn more, where it does not.
-    pub(crate) another_turn: bool,
-    pub(crate) token: Option<Token>,
-    /// The voice whose open text ends here.
-    pub(crate) closes: Option<String>,
-}
-
-impl Change {
-    pub(crate) const NONE: Self = Self {
-        status: None,
-        title: None,
-        phase: None,
-        speaker: None,
-        summary: None,
-        turn_count: None,
-        another_turn: false,
-        token: None,
-        closes: None,
-    };
-
-    pub(super) fn to(status: Status) -> Self {
-        Self { status: Some(status), ..Self::NONE }
-    }
-
-    /// What it takes in memory.
-    pub(super) fn bytes(&self) -> usize {
-        let Self { title, phase, speaker, summary, closes, token, .. } = self;
-        let texts = [title, phase, speaker, summary, closes].into_iter().flatten();
-        let texts: usize = texts.map(String::len).sum();
-        size_of::<Self>() + texts + token.as_ref().map_or(0, Token::bytes)
-    }
-}
-
-/// A piece of what is being said.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Token {
-    /// What an utterance and its tokens have in common.
-    pub(crate) voice: String,
-    pub(crate) participant: String,
-    pub(crate) persona: Option<String>,
-    /// The speaker, as it is shown.
-    pub(crate) name: String,
-    pub(crate) segment: Option<String>,
-    pub(crate) text: String,
-}
-
-impl Token {
-    fn bytes(&self) -> usize {
-        let Self { voice, participant, persona, name, segment, text } = self;
-        let texts =
-            [Some(voice), Some(participant), persona.as_ref(), Some(name), segment.as_ref()];
-        text.len() + texts.into_iter().flatten().map(String::len).sum::<usize>()
     }
 }
 

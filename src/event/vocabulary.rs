@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::{conversation, debate, json, snapshot::Change};
+use super::{change::Change, conversation, debate, json};
 use crate::stream_key::{StreamId, StreamKind};
 
 /// The words of one kind of stream.

@@ -119,7 +119,7 @@ impl Handler<Deliver> for SubscriberActor {
 
     fn handle(&mut self, Deliver(delivery): Deliver, ctx: &mut Self::Context) {
         self.opened_bytes = self.opened_bytes.wrapping_add(delivery.bytes.len());
-        self.backlog.has_opened(self.opened_bytes);
+        self.backlog.set_opened(self.opened_bytes);
         if delivery.is_durable || !self.backlog.is_behind() {
             ctx.write(delivery.bytes.clone());
         }

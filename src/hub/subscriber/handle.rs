@@ -59,7 +59,7 @@ impl Backlog {
     }
 
     /// Deliveries of so many bytes in all have been taken out of the mailbox.
-    pub(super) fn has_opened(&self, bytes: usize) {
+    pub(super) fn set_opened(&self, bytes: usize) {
         self.opened.store(bytes, Ordering::Relaxed);
     }
 }
@@ -105,12 +105,12 @@ impl SubscriberHandle {
 
     /// One that waits for nothing has room for a delivery of any length.
     fn has_room_for(&self, bytes: usize) -> bool {
-        let waiting = self.delivered.get().wrapping_sub(self.seen_opened.get());
-        if waiting + bytes <= self.backlog_bytes_max {
+        let fits = |waiting: usize| waiting + bytes <= self.backlog_bytes_max;
+        if fits(self.delivered.get().wrapping_sub(self.seen_opened.get())) {
             return true;
         }
         let waiting = self.waiting_bytes();
-        waiting == 0 || waiting + bytes <= self.backlog_bytes_max
+        waiting == 0 || fits(waiting)
     }
 
     /// Bytes of the deliveries in the mailbox.
