@@ -95,7 +95,7 @@ impl HubSettings {
         }
         let default = HubConfig::default();
         let per_address = self.max_clients_per_address;
-        Ok(HubConfig {
+        let config = HubConfig {
             heartbeat_interval: self.heartbeat,
             retry: self.retry,
             connection_age_max: self.max_connection_age,
@@ -108,7 +108,8 @@ impl HubSettings {
             history_events: self.history,
             event_bytes_max: self.max_event_bytes,
             ..default
-        })
+        };
+        Ok(config.with_room_for_each_publish())
     }
 }
 
@@ -124,9 +125,15 @@ pub(crate) fn connections_per_worker(clients: usize, descriptors: u64, workers: 
 
 #[cfg(test)]
 mod tests {
+    use actix::Arbiter;
     use clap::Parser;
 
     use super::*;
+    use crate::{
+        event::NewEvent,
+        hub::{Hub, PublishError},
+        store::{DatabaseUrl, Store},
+    };
 
     #[derive(Parser)]
     struct Line {
@@ -144,6 +151,26 @@ mod tests {
             assert_eq!(config.clients_per_address_max, cap);
             assert_eq!(config.counts_own_network, counts_own_network);
             assert_eq!(config.clients_per_subject_max, 1000);
+        }
+    }
+    #[actix_web::test]
+    async fn the_longest_event_that_may_be_published_can_be() {
+        const LONGEST: usize = 8 * 1024 * 1024;
+        let line = Line::parse_from(["x", "--max-event-bytes", &LONGEST.to_string()]);
+        let config = line.hub.to_hub_config(20_000).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&DatabaseUrl::file(folder.path().join("clearside.db"))).unwrap();
+        let hub = Hub::start(&Arbiter::current(), store, config);
+        for (kind, name) in [("debate", "token"), ("conversation", "note")] {
+            let stream = format!("{kind}/d1").parse().unwrap();
+            let mut data = serde_json::json!({ "speaker": "", "token": "" });
+            let rest = LONGEST - data.to_string().len();
+            data["speaker"] = "p".repeat(rest).into();
+            let longest = NewEvent::new(name, &data).unwrap();
+            hub.publish(&stream, longest).await.unwrap();
+            data["token"] = "t".into();
+            let longer = hub.publish(&stream, NewEvent::new(name, &data).unwrap()).await;
+            assert_eq!(longer, Err(PublishError::TooLarge { limit: LONGEST }));
         }
     }
 }

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+/// How many times its data a publish takes in memory at most: a token that is nothing but the name of who speaks is
+/// held four times, and each event takes a little by itself.
+const PUBLISH_TIMES_DATA: usize = 5;
+
 /// How the hub treats its clients and how much it keeps in memory.
 #[derive(Debug, Clone)]
 pub struct HubConfig {
@@ -42,6 +46,9 @@ pub struct HubConfig {
     /// Publishes that may wait for one stream's commit; further ones are refused. Default 1,024.
     pub pending_publishes_max: usize,
     /// Bytes that may wait for one stream's commit; further publishes are refused. Default 16 MiB.
+    ///
+    /// A publish takes up to five times its data, what is known of its events counted: with less than that for the
+    /// longest, some are never taken.
     pub pending_bytes_max: usize,
     /// The same for all streams together. Default 128 MiB.
     pub pending_bytes_total_max: usize,
@@ -58,6 +65,15 @@ impl HubConfig {
     pub(crate) const fn publish_bytes_max(&self) -> usize {
         const MIB: usize = 1024 * 1024;
         if self.event_bytes_max > MIB { self.event_bytes_max } else { MIB }
+    }
+
+    /// The same settings, with room for the longest publish where nothing else waits.
+    #[must_use]
+    pub(crate) fn with_room_for_each_publish(mut self) -> Self {
+        let longest = self.publish_bytes_max().saturating_mul(PUBLISH_TIMES_DATA);
+        self.pending_bytes_max = self.pending_bytes_max.max(longest);
+        self.pending_bytes_total_max = self.pending_bytes_total_max.max(longest);
+        self
     }
 
     /// The retry time for one connection: half to one and a half of [`retry`](Self::retry), so that
