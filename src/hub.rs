@@ -29,6 +29,7 @@ use std::{
 };
 
 use actix::{Actor, Addr, ArbiterHandle, Message};
+use futures_util::FutureExt;
 use uuid::Uuid;
 
 pub(crate) use self::registry::is_of_own_network;
@@ -148,12 +149,15 @@ impl Hub {
         Ok(self.broadcast(broadcast).await?.last_id())
     }
 
-    /// Publishes events: all of them, next to each other, or none.
+    /// Publishes events: all of them, next to each other, or none. They are on their way when this returns.
     ///
     /// # Errors
     /// When the stream has ended, or the events cannot be stored.
-    pub async fn broadcast(&self, broadcast: Broadcast) -> Result<Published, PublishError> {
-        self.ask(broadcast).await.unwrap_or(Err(PublishError::Unavailable))
+    pub fn broadcast(
+        &self,
+        broadcast: Broadcast,
+    ) -> impl Future<Output = Result<Published, PublishError>> + Send + use<> {
+        self.ask(broadcast).map(|published| published.unwrap_or(Err(PublishError::Unavailable)))
     }
 
     /// Follows a stream from this cursor on: the body of a `text/event-stream` response. [`Api`](crate::Api)
@@ -296,14 +300,14 @@ impl Hub {
         self.store.page(stream, cursor, limits).await
     }
 
-    /// `None`: the registry is gone.
-    async fn ask<M>(&self, message: M) -> Option<M::Result>
+    /// Sends a message to the registry, at once; `None`: the registry is gone.
+    fn ask<M>(&self, message: M) -> impl Future<Output = Option<M::Result>> + Send + use<M>
     where
         M: Message + Send + 'static,
         M::Result: Send,
         Registry: actix::Handler<M>,
     {
-        self.registry.send(message).await.ok()
+        self.registry.send(message).map(Result::ok)
     }
 }
 

@@ -10,8 +10,8 @@ mod models;
 mod read;
 #[cfg(test)]
 pub(crate) mod sabotage;
-mod save_stream;
 mod schema;
+mod statements;
 #[cfg(test)]
 mod tests;
 

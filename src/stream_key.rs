@@ -2,7 +2,7 @@
 //!
 //! A [`StreamKey`] can only be built from a valid id, so nothing behind the HTTP layer checks ids again.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -55,7 +55,7 @@ impl FromStr for StreamKind {
 
 /// A stream's id: 1 to 64 characters of `[A-Za-z0-9_-]`, so that UUIDs fit.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct StreamId(Box<str>);
+pub struct StreamId(Arc<str>);
 
 impl StreamId {
     /// The longest id, in characters.

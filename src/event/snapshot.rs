@@ -64,6 +64,12 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// How many bytes of text it has.
+    pub(crate) fn text_len(&self) -> usize {
+        let Self { title, phase, speaker, summary, .. } = self;
+        [title, phase, speaker, summary].into_iter().flatten().map(String::len).sum()
+    }
+
     /// Folds one durable event in.
     pub(crate) fn apply(&mut self, change: &Change) {
         self.status = match (change.status, self.status) {

@@ -57,8 +57,7 @@ pub(super) async fn publish(
     if let Some(key) = idempotency_key(request.headers())? {
         broadcast = broadcast.with_idempotency_key(key);
     }
-    let hub = state.hub.clone();
-    let published = promptly(async move { hub.broadcast(broadcast).await });
+    let published = promptly(state.hub.broadcast(broadcast));
     let published = published.await.unwrap_or(Err(PublishError::Unavailable))?;
     let mut answer = match published.last_id() {
         Some(_) if published.is_repeat => HttpResponse::Ok(),

@@ -3,7 +3,7 @@
 //! One batch is being stored at a time; whatever comes meanwhile is the next one. Tokens never touch the
 //! store, but wait their turn behind durable events that came before them: one order, for everyone.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use tokio::time::Instant;
 
@@ -28,13 +28,17 @@ const EVENT_BYTES: usize = 128;
 /// Events that were published together, and where the answer goes.
 #[derive(Debug)]
 pub(crate) struct Publish<A> {
-    pub(crate) events: Vec<Event>,
+    pub(crate) events: Arc<[Event]>,
     pub(crate) key: Option<KeyedDigest>,
     pub(crate) accepted_at: Instant,
     pub(crate) answer: A,
 }
 
 impl<A> Publish<A> {
+    fn is_durable(&self) -> bool {
+        self.events.iter().any(|event| !event.is_transient())
+    }
+
     fn bytes(&self) -> usize {
         self.events.iter().map(|event| event.bytes() + EVENT_BYTES).sum()
     }
@@ -68,19 +72,17 @@ pub(crate) struct Batch<A> {
 impl<A> Batch<A> {
     /// Whether anything has to be stored before anyone sees the batch.
     pub(crate) fn is_durable(&self) -> bool {
-        self.publishes.iter().flat_map(|publish| &publish.events).any(|event| !event.is_transient())
+        self.publishes.iter().any(Publish::is_durable)
     }
 
     /// What the store is to append.
-    pub(crate) fn to_append(&self) -> Vec<AppendPublish> {
-        let durable = |publish: &Publish<A>| {
-            let durable = publish.events.iter().filter(|event| !event.is_transient());
-            let events: Vec<_> = durable.cloned().collect();
+    pub(crate) fn to_append(&mut self) -> Vec<AppendPublish> {
+        let to_append = |publish: &mut Publish<A>| AppendPublish {
+            events: Arc::clone(&publish.events),
             // There is nothing about tokens that could be repeated.
-            let key = publish.key.clone().filter(|_| !events.is_empty());
-            AppendPublish { events, key }
+            key: publish.key.take().filter(|_| publish.is_durable()),
         };
-        self.publishes.iter().map(durable).collect()
+        self.publishes.iter_mut().map(to_append).collect()
     }
 }
 

@@ -2,22 +2,32 @@
 //!
 //! Each statement is prepared once and then only run: to parse it costs several times as much. Two things that
 //! are usual with diesel would undo that, and a test looks for both. An `update` is never kept (see
-//! [`SaveStream`]); and SQLite parses a statement with `LIMIT ?`, which `first` adds, whenever a value is
-//! bound, so that what is unique is asked for with `get_result`.
+//! [`statements`](super::statements)); and SQLite parses a statement with `LIMIT ?`, which `first` adds, whenever a
+//! value is bound, so that what is unique is asked for with `get_result`.
 
-use std::time::Duration;
+use std::{
+    collections::{HashMap, hash_map},
+    sync::Arc,
+    time::Duration,
+};
 
 use diesel::prelude::*;
 
 use super::{
-    models::{KeyRow, NewEventRow, NewStreamRow, StreamRow},
-    save_stream::SaveStream,
-    schema::{events, idempotency_keys, streams},
+    models::{KeyRow, NewStreamRow, StreamRow},
+    schema::{idempotency_keys, streams},
+    statements::{AddEvent, SaveStream},
 };
 use crate::{
     event::{Epoch, Event, EventId, KeyedDigest, Snapshot, Status},
     stream_key::StreamKey,
 };
+
+/// How many streams the thread that writes knows by heart. Past it, it forgets all of them and reads them again.
+pub(super) const KNOWN_MAX: usize = 8192;
+
+/// How many bytes of text a stream's snapshot may have to be known by heart.
+pub(super) const KNOWN_TEXT_MAX: usize = 4096;
 
 /// How long a key is remembered.
 pub(crate) const KEY_LIFETIME: Duration = Duration::from_hours(24);
@@ -33,11 +43,11 @@ pub(crate) struct Append {
     pub(crate) keys_expired_at_ms: i64,
 }
 
-/// Events that are stored together or not at all.
+/// Events of which the durable ones are stored together or not at all.
 #[derive(Debug)]
 pub(crate) struct AppendPublish {
-    /// Durable events, their data as it goes over the wire.
-    pub(crate) events: Vec<Event>,
+    /// Their data as it goes over the wire.
+    pub(crate) events: Arc<[Event]>,
     pub(crate) key: Option<KeyedDigest>,
 }
 
@@ -65,25 +75,62 @@ pub(crate) enum Outcome {
     Completed,
 }
 
-/// Appends within the transaction that `conn` is in.
-pub(super) fn append(conn: &mut SqliteConnection, append: &Append) -> QueryResult<Appended> {
-    let mut stream = OpenStream::find_or_create(conn, append)?;
+/// Appends within the transaction that `conn` is in. Should that fail, at its end or before, what is `known` is
+/// not true any more.
+pub(super) fn append(
+    conn: &mut SqliteConnection,
+    known: &mut KnownStreams,
+    append: &Append,
+) -> QueryResult<Appended> {
+    let stream = known.find_or_create(conn, append)?;
     let store = |publish| stream.store(conn, publish, append);
     let outcomes = append.publishes.iter().map(store).collect::<QueryResult<Vec<_>>>()?;
     if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Stored(_))) {
         stream.save(conn, append.now_ms)?;
     }
-    Ok(Appended { outcomes, tail: stream.id(stream.row.last_seq), snapshot: stream.snapshot })
+    let (tail, snapshot) = (stream.id(stream.last_seq), stream.snapshot.clone());
+    if snapshot.text_len() > KNOWN_TEXT_MAX {
+        known.forget(&append.stream);
+    }
+    Ok(Appended { outcomes, tail, snapshot })
 }
 
-/// A stream's row, while events are being added to it.
-struct OpenStream {
-    row: StreamRow,
+/// The streams that were last appended to, as they are in the database, which nobody else writes: a look-up there costs
+/// as much as the event's own row.
+#[derive(Default)]
+pub(super) struct KnownStreams(HashMap<StreamKey, KnownStream>);
+
+impl KnownStreams {
+    fn find_or_create(
+        &mut self,
+        conn: &mut SqliteConnection,
+        append: &Append,
+    ) -> QueryResult<&mut KnownStream> {
+        if self.0.len() >= KNOWN_MAX && !self.0.contains_key(&append.stream) {
+            self.0.clear();
+        }
+        Ok(match self.0.entry(append.stream.clone()) {
+            hash_map::Entry::Occupied(known) => known.into_mut(),
+            hash_map::Entry::Vacant(entry) => {
+                entry.insert(KnownStream::find_or_create(conn, append)?)
+            }
+        })
+    }
+
+    fn forget(&mut self, stream: &StreamKey) {
+        self.0.remove(stream);
+    }
+}
+
+/// What of a stream's row changes when events are added to it, and what they are added by.
+struct KnownStream {
+    row: i64,
     epoch: Epoch,
+    last_seq: i64,
     snapshot: Snapshot,
 }
 
-impl OpenStream {
+impl KnownStream {
     fn find_or_create(conn: &mut SqliteConnection, append: &Append) -> QueryResult<Self> {
         let (kind, name) = (append.stream.kind().as_str(), append.stream.id().as_str());
         let found = streams::table
@@ -107,7 +154,8 @@ impl OpenStream {
                 .returning(StreamRow::as_returning())
                 .get_result(conn)?,
         };
-        Ok(Self { epoch: row.epoch()?, snapshot: row.snapshot(), row })
+        let (epoch, last_seq) = (row.epoch()?, row.last_seq);
+        Ok(Self { row: row.id, epoch, last_seq, snapshot: row.into_snapshot() })
     }
 
     fn store(
@@ -123,24 +171,23 @@ impl OpenStream {
         if self.snapshot.status == Status::Completed {
             return Ok(Outcome::Completed);
         }
-        let first_seq = self.row.last_seq + 1;
-        for event in &publish.events {
-            self.row.last_seq += 1;
-            diesel::insert_into(events::table)
-                .values(NewEventRow {
-                    stream_id: self.row.id,
-                    seq: self.row.last_seq,
-                    name: event.name(),
-                    data: event.data(),
-                    published_at: now_ms,
-                })
-                .execute(conn)?;
+        let first_seq = self.last_seq + 1;
+        for event in publish.events.iter().filter(|event| !event.is_transient()) {
+            self.last_seq += 1;
+            let event_row = AddEvent {
+                stream_id: self.row,
+                seq: self.last_seq,
+                name: event.name(),
+                data: event.data(),
+                published_at: now_ms,
+            };
+            event_row.execute(conn)?;
             self.snapshot.apply(event.change());
         }
         if let Some(keyed) = &publish.key {
             diesel::replace_into(idempotency_keys::table)
                 .values(KeyRow {
-                    stream_id: self.row.id,
+                    stream_id: self.row,
                     name: keyed.key.as_str().to_owned(),
                     digest: keyed.digest.to_vec(),
                     first_seq,
@@ -162,7 +209,7 @@ impl OpenStream {
         diesel::delete(idempotency_keys::table.filter(idempotency_keys::created_at.le(expired_at)))
             .execute(conn)?;
         let found: Option<KeyRow> = idempotency_keys::table
-            .find((self.row.id, keyed.key.as_str()))
+            .find((self.row, keyed.key.as_str()))
             .select(KeyRow::as_select())
             .get_result(conn)
             .optional()?;
@@ -173,8 +220,7 @@ impl OpenStream {
     }
 
     fn save(&self, conn: &mut SqliteConnection, now_ms: i64) -> QueryResult<()> {
-        let StreamRow { id, last_seq, .. } = self.row;
-        SaveStream::new(id, last_seq, &self.snapshot, now_ms).execute(conn).map(drop)
+        SaveStream::new(self.row, self.last_seq, &self.snapshot, now_ms).execute(conn).map(drop)
     }
 
     fn id(&self, seq: i64) -> EventId {

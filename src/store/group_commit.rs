@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     StoreError,
-    append::{self, Append, Appended},
+    append::{self, Append, Appended, KnownStreams},
 };
 
 /// How many appends may wait; a further one waits for its place. Each stream has at most one.
@@ -106,11 +106,11 @@ fn write(
     mut requests: mpsc::Receiver<Request>,
     progress: &Mutex<Progress>,
 ) {
-    let mut conn = Some(conn);
+    let mut writer = Some(Writer::new(conn));
     let mut batch = Vec::new();
     while requests.blocking_recv_many(&mut batch, BATCH_MAX) > 0 {
         look_at(progress).begun = Some(Instant::now());
-        let written = write_batch(&mut conn, reopen, &batch);
+        let written = write_batch(&mut writer, reopen, &batch);
         *look_at(progress) = Progress { has_failed: written.is_err(), begun: None };
         match written {
             Ok(outcomes) => {
@@ -129,24 +129,37 @@ fn write(
     }
 }
 
+/// A connection, and what is known of the database as its last transaction has left it.
+struct Writer {
+    conn: SqliteConnection,
+    known: KnownStreams,
+}
+
+impl Writer {
+    fn new(conn: SqliteConnection) -> Self {
+        Self { conn, known: KnownStreams::default() }
+    }
+}
+
 /// Stores a batch in one transaction, with a new connection if the last one has failed.
 fn write_batch(
-    conn: &mut Option<SqliteConnection>,
+    writer: &mut Option<Writer>,
     reopen: &impl Fn() -> Result<SqliteConnection, StoreError>,
     batch: &[Request],
 ) -> Result<Vec<Appended>, StoreError> {
     // After a failed sync, what this connection believes of the file cannot be trusted. A new one begins at
     // what the log's index counts, and frames that were not synced are not counted: they are written again.
-    let mut open = match conn.take() {
+    let mut open = match writer.take() {
         Some(open) => open,
-        None => reopen()?,
+        None => Writer::new(reopen()?),
     };
-    let appended = open.immediate_transaction(|conn| {
-        batch.iter().map(|request| append::append(conn, &request.append)).collect()
+    let Writer { conn, known } = &mut open;
+    let appended = conn.immediate_transaction(|conn| {
+        batch.iter().map(|request| append::append(conn, known, &request.append)).collect()
     });
     match appended {
         Ok(appended) => {
-            *conn = Some(open);
+            *writer = Some(open);
             Ok(appended)
         }
         Err(error) => Err(StoreError::Unavailable(error.to_string())),
@@ -169,7 +182,7 @@ mod tests {
         let event = Event::accept(StreamKind::Debate, &note).unwrap();
         Append {
             stream: "debate/d1".parse().unwrap(),
-            publishes: vec![AppendPublish { events: vec![event], key: None }],
+            publishes: vec![AppendPublish { events: [event].into(), key: None }],
             now_ms: 0,
             keys_expired_at_ms: 0,
         }

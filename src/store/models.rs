@@ -39,16 +39,6 @@ pub(super) struct NewStreamRow<'a> {
     pub(super) last_activity_at: i64,
 }
 
-#[derive(Insertable)]
-#[diesel(table_name = events)]
-pub(super) struct NewEventRow<'a> {
-    pub(super) stream_id: i64,
-    pub(super) seq: i64,
-    pub(super) name: &'a str,
-    pub(super) data: &'a str,
-    pub(super) published_at: i64,
-}
-
 #[derive(Queryable, Selectable, Insertable)]
 #[diesel(table_name = idempotency_keys)]
 pub(super) struct KeyRow {
@@ -94,14 +84,14 @@ pub(crate) struct StoredEvent {
 }
 
 impl StreamRow {
-    pub(super) fn snapshot(&self) -> Snapshot {
+    pub(super) fn into_snapshot(self) -> Snapshot {
         Snapshot {
             status: Status::from_stored(&self.status),
-            title: self.title.clone(),
-            phase: self.phase.clone(),
-            speaker: self.speaker.clone(),
+            title: self.title,
+            phase: self.phase,
+            speaker: self.speaker,
             turn_count: unsigned(self.turn_count),
-            summary: self.summary.clone(),
+            summary: self.summary,
         }
     }
 
@@ -119,9 +109,9 @@ impl StreamRow {
             row: self.id,
             key: StreamKey::new(kind, self.name.parse().map_err(corrupt)?),
             tail: EventId { epoch: self.epoch()?, seq: unsigned(self.last_seq) },
-            snapshot: self.snapshot(),
             created_at: self.created_at,
             last_activity_at: self.last_activity_at,
+            snapshot: self.into_snapshot(),
         })
     }
 }

@@ -9,7 +9,10 @@ use diesel::{
     Connection, QueryableByName, RunQueryDsl, connection::InstrumentationEvent, sql_types::Text,
 };
 
-use super::*;
+use super::{
+    append::{KNOWN_MAX, KNOWN_TEXT_MAX, KnownStreams},
+    *,
+};
 use crate::event::{Event, EventId, IdempotencyKey, KeyedDigest, NewEvent};
 
 const DAY: i64 = KEY_LIFETIME.as_millis() as i64;
@@ -55,14 +58,19 @@ fn stream() -> StreamKey {
 }
 
 fn append(names: &[&str], key: Option<&str>, now_ms: i64) -> Append {
-    let events: Vec<_> = names.iter().map(|name| event(name)).collect();
+    let events: Arc<[_]> = names.iter().map(|name| event(name)).collect();
     let digest = |key: &str| KeyedDigest::new(key.parse::<IdempotencyKey>().unwrap(), &events);
-    let publish = AppendPublish { key: key.map(digest), events: events.clone() };
+    let publish = AppendPublish { key: key.map(digest), events: Arc::clone(&events) };
     Append { stream: stream(), publishes: vec![publish], now_ms, keys_expired_at_ms: now_ms - DAY }
 }
 
 fn event(name: &str) -> Event {
     Event::accept(StreamKind::Debate, &NewEvent::new(name, &1).unwrap()).unwrap()
+}
+
+/// Appends with nothing known of the stream.
+fn append_anew(conn: &mut SqliteConnection, append: &Append) -> Appended {
+    append::append(conn, &mut KnownStreams::default(), append).unwrap()
 }
 
 #[track_caller]
@@ -158,7 +166,7 @@ fn each_query_is_a_look_up_in_an_index_and_none_scans_a_table() {
     let mut conn = setup.connection();
     let statements = watch(&mut conn);
     for _ in 0..2 {
-        append::append(&mut conn, &append(&["note"], Some("key"), NOW)).unwrap();
+        append_anew(&mut conn, &append(&["note"], Some("key"), NOW));
     }
     let tail = read::load(&mut conn, &stream()).unwrap().unwrap().tail;
     let limits = PageLimits { events: 10, bytes: 1000 };
@@ -186,7 +194,7 @@ fn each_statement_of_an_append_is_parsed_once() {
     let mut conn = setup.connection();
     let statements = watch(&mut conn);
     for key in ["one", "two", "two"] {
-        append::append(&mut conn, &append(&["note", "pause"], Some(key), NOW)).unwrap();
+        append_anew(&mut conn, &append(&["note", "pause"], Some(key), NOW));
     }
     let Statements { run, kept } = std::mem::take(&mut *statements.lock().unwrap());
     assert!(run.len() >= 6, "{run:#?}");
@@ -197,10 +205,49 @@ fn each_statement_of_an_append_is_parsed_once() {
 }
 
 #[test]
+fn a_stream_is_looked_up_once_unless_it_has_much_text() {
+    let setup = Setup::new();
+    let mut conn = setup.connection();
+    let statements = watch(&mut conn);
+    let looks_up = |conn: &mut SqliteConnection, known: &mut KnownStreams, append: &Append| {
+        std::mem::take(&mut *statements.lock().unwrap());
+        append::append(conn, known, append).unwrap();
+        statements.lock().unwrap().run.iter().any(|text| text.starts_with("SELECT "))
+    };
+    let started = |stream: &str, title: &str| {
+        let data = serde_json::json!({ "title": title });
+        let event = NewEvent::new("debate_started", &data).unwrap();
+        let events = [Event::accept(StreamKind::Debate, &event).unwrap()];
+        let publishes = vec![AppendPublish { events: events.into(), key: None }];
+        let stream = format!("debate/{stream}").parse().unwrap();
+        Append { stream, publishes, now_ms: NOW, keys_expired_at_ms: NOW - DAY }
+    };
+    let mut known = KnownStreams::default();
+    for (stream, len, at_each_append) in
+        [("short", KNOWN_TEXT_MAX, false), ("long", KNOWN_TEXT_MAX + 1, true)]
+    {
+        let append = started(stream, &"t".repeat(len));
+        assert!(looks_up(&mut conn, &mut known, &append));
+        for _ in 0..2 {
+            assert_eq!(looks_up(&mut conn, &mut known, &append), at_each_append, "{stream}");
+        }
+    }
+    conn.transaction(|conn| {
+        (0..KNOWN_MAX).try_for_each(|number| {
+            append::append(conn, &mut known, &started(&number.to_string(), "t")).map(drop)
+        })
+    })
+    .unwrap();
+    let append = started("short", "t");
+    assert!(looks_up(&mut conn, &mut known, &append), "only so many are known");
+    assert!(!looks_up(&mut conn, &mut known, &append));
+}
+
+#[test]
 fn a_page_reads_no_event_that_is_not_on_it_and_leaves_the_database_alone_after() {
     let setup = Setup::new();
     let mut conn = setup.connection();
-    let appended = append::append(&mut conn, &append(&["note"; 4], None, NOW)).unwrap();
+    let appended = append_anew(&mut conn, &append(&["note"; 4], None, NOW));
     // Who reads this one fails.
     setup.sabotage("UPDATE events SET data = x'ff' WHERE seq = 4");
     let page = |conn: &mut SqliteConnection, events, bytes| {

@@ -39,7 +39,7 @@ impl StreamActor {
         }
     }
 
-    fn store(&self, batch: Batch<Answer>, ctx: &mut Context<Self>) {
+    fn store(&self, mut batch: Batch<Answer>, ctx: &mut Context<Self>) {
         let append = Append {
             stream: self.key.clone(),
             publishes: batch.to_append(),

@@ -205,8 +205,12 @@ impl World {
 
     fn push(&mut self, events: Vec<Event>) {
         // Full is as good as refused.
-        let _ =
-            self.queue.push(Publish { events, key: None, accepted_at: Instant::now(), answer: 0 });
+        let _ = self.queue.push(Publish {
+            events: events.into(),
+            key: None,
+            accepted_at: Instant::now(),
+            answer: 0,
+        });
     }
 
     /// Stores one event, unless the stream has ended.
@@ -237,7 +241,7 @@ impl World {
                 .batch
                 .publishes
                 .iter()
-                .flat_map(|publish| &publish.events)
+                .flat_map(|publish| publish.events.iter())
                 .filter(|event| !event.is_transient())
                 .collect();
             under_way.ids = Some(durable.iter().map_while(|event| self.store(event)).collect());
@@ -289,7 +293,7 @@ impl World {
     ) {
         let mut ids = ids.into_iter();
         let mut events = Vec::new();
-        for event in batch.publishes.iter().flat_map(|publish| &publish.events) {
+        for event in batch.publishes.iter().flat_map(|publish| publish.events.iter()) {
             if event.is_transient() {
                 events.push((event, None));
             } else if let Some(id) = ids.next() {

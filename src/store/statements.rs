@@ -1,4 +1,5 @@
-//! The one `UPDATE`, as a statement that diesel keeps: its own `update` is parsed anew each time it is run.
+//! The statements of each append, as ones that diesel keeps under their type: its own `update` is parsed anew each time
+//! it is run, and of its `insert_into` the text is put together anew each time to find what was kept.
 
 use diesel::{
     prelude::*,
@@ -56,3 +57,36 @@ impl QueryId for SaveStream<'_> {
 }
 
 impl RunQueryDsl<SqliteConnection> for SaveStream<'_> {}
+
+/// A new event's row.
+pub(super) struct AddEvent<'a> {
+    pub(super) stream_id: i64,
+    pub(super) seq: i64,
+    pub(super) name: &'a str,
+    pub(super) data: &'a str,
+    pub(super) published_at: i64,
+}
+
+impl QueryFragment<Sqlite> for AddEvent<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        out.push_sql("INSERT INTO events (stream_id, seq, name, data, published_at) VALUES (");
+        out.push_bind_param::<BigInt, _>(&self.stream_id)?;
+        out.push_sql(", ");
+        out.push_bind_param::<BigInt, _>(&self.seq)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Text, _>(self.name)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Text, _>(self.data)?;
+        out.push_sql(", ");
+        out.push_bind_param::<BigInt, _>(&self.published_at)?;
+        out.push_sql(")");
+        Ok(())
+    }
+}
+
+impl QueryId for AddEvent<'_> {
+    /// Its text never changes.
+    type QueryId = AddEvent<'static>;
+}
+
+impl RunQueryDsl<SqliteConnection> for AddEvent<'_> {}
