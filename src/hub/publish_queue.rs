@@ -211,6 +211,19 @@ mod tests {
     }
 
     #[test]
+    fn a_key_is_stored_with_what_is_durable_only() {
+        let mut queue = PublishQueue::new(100, Budget::new(10_000));
+        for (answer, name) in [(1, "note"), (2, "token")] {
+            let mut publish = publish(answer, &[name]);
+            publish.key = Some(KeyedDigest::new("k".parse().unwrap(), &publish.events));
+            queue.push(publish).unwrap();
+        }
+        let appended = queue.next_batch().unwrap().to_append();
+        let keyed: Vec<_> = appended.iter().map(|publish| publish.key.is_some()).collect();
+        assert_eq!(keyed, [true, false]);
+    }
+
+    #[test]
     fn queues_are_bounded_in_bytes_each_and_together_and_take_more_once_they_are_gone() {
         let bytes = publish(0, &["note"]).bytes();
         let known = publish(0, &["token"]).bytes() - bytes;

@@ -104,6 +104,22 @@ async fn a_publish_that_fails_halfway_leaves_neither_a_part_of_it_nor_a_hole() {
 }
 
 #[tokio::test]
+async fn only_what_is_durable_is_stored_and_its_numbers_have_no_hole() {
+    let setup = Setup::new();
+    let token = NewEvent::new("token", &serde_json::json!({ "speaker": "s", "token": "t" }));
+    let token = Event::accept(StreamKind::Debate, &token.unwrap()).unwrap();
+    let mut append = append(&[], None, NOW);
+    append.publishes =
+        vec![AppendPublish { events: [event("a"), token, event("b")].into(), key: None }];
+    let appended = setup.store.append(append).await.unwrap();
+    let start = EventId { seq: 0, ..appended.tail };
+    let limits = PageLimits { events: 10, bytes: usize::MAX };
+    let page = setup.store.page(&stream(), start, limits).await.unwrap();
+    let page: Vec<_> = page.iter().map(|event| (event.seq, event.name.as_str())).collect();
+    assert_eq!(page, [(1, "a"), (2, "b")]);
+}
+
+#[tokio::test]
 async fn a_database_is_one_stores_and_free_once_that_is_gone() {
     let Setup { store, folder } = Setup::new();
     let url = DatabaseUrl::file(folder.path().join("test.db"));
