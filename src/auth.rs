@@ -40,7 +40,7 @@ pub struct Access {
     /// None: everything.
     grants: Option<Arc<Grants>>,
     expires_at: Option<Instant>,
-    /// What limits on rates are counted by if nobody is named.
+    /// What limits on rates are counted by; none if somebody is named.
     token: Option<Arc<str>>,
 }
 
@@ -73,8 +73,10 @@ impl Access {
 
     /// Names the token that it comes from, so that one of nobody in particular is counted, too.
     pub(crate) fn by(mut self, token: &str) -> Self {
-        let digest = Sha256::digest(token);
-        self.token = Some(format!("token {digest:x}").into());
+        if self.subject.is_none() {
+            let digest = Sha256::digest(token);
+            self.token = Some(format!("token {digest:x}").into());
+        }
         self
     }
 

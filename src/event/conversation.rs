@@ -1,5 +1,7 @@
 //! The vocabulary of conversations (CONV-011): payloads go out in an envelope with `type` and `timestamp`.
 
+use std::{borrow::Cow, fmt::Write};
+
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::{Number, value::RawValue};
 use uuid::Uuid;
@@ -7,7 +9,7 @@ use uuid::Uuid;
 use super::{
     change::{Change, Token as SpokenToken},
     snapshot::Status,
-    vocabulary::{Heartbeat, PayloadError, Vocabulary, payload},
+    vocabulary::{Heartbeat, PayloadError, Vocabulary, payload, require_object},
 };
 use crate::stream_key::StreamId;
 
@@ -115,6 +117,12 @@ pub struct ContextUpdated {
     pub turn_count: Number,
 }
 
+/// The fields that the server writes in each envelope.
+const OURS: [&str; 2] = ["type", "timestamp"];
+
+/// What they take at most, beside the event's name.
+const ENVELOPE_BYTES: usize = 48;
+
 pub(super) struct Conversation;
 
 impl Vocabulary for Conversation {
@@ -127,7 +135,7 @@ impl Vocabulary for Conversation {
     }
 
     fn read(&self, name: &str, data: &str) -> Result<Change, PayloadError> {
-        payload::<Fields>(data)?;
+        require_object(data)?;
         Ok(match name {
             "conversation_started" => {
                 let SessionStarted { title, .. } = payload(data)?;
@@ -181,15 +189,19 @@ impl Vocabulary for Conversation {
     /// `{"type": <name>, …payload, "timestamp": <server ms>}`: the server's two fields take the place of
     /// the publisher's.
     fn envelope(&self, name: &str, data: &str, now_ms: i64) -> Option<String> {
-        let fields: Fields = serde_json::from_str(data).ok()?;
-        let mut wire = format!(r#"{{"type":"{name}""#);
-        for (key, value) in fields.0.iter().filter(|(key, _)| key != "type" && key != "timestamp") {
-            wire.push(',');
-            wire.push_str(&serde_json::to_string(key).ok()?);
-            wire.push(':');
-            wire.push_str(value.get());
+        let Fields(fields) = serde_json::from_str(data).ok()?;
+        let mut wire = String::with_capacity(data.len() + name.len() + ENVELOPE_BYTES);
+        write!(wire, r#"{{"type":"{name}""#).ok()?;
+        for (Name(key), value) in fields.iter().filter(|(Name(key), _)| !OURS.contains(&&**key)) {
+            match key {
+                // It was written without an escape, and goes out so.
+                Cow::Borrowed(key) => write!(wire, r#","{key}":{value}"#).ok()?,
+                Cow::Owned(key) => {
+                    write!(wire, ",{}:{value}", serde_json::to_string(key).ok()?).ok()?;
+                }
+            }
         }
-        wire.push_str(&format!(r#","timestamp":{now_ms}}}"#));
+        write!(wire, r#","timestamp":{now_ms}}}"#).ok()?;
         Some(wire)
     }
 
@@ -206,27 +218,31 @@ impl Vocabulary for Conversation {
     }
 }
 
-/// All that is looked at of a `phase_transition`: what else a debate's has, the server puts in.
+/// All that is looked at of a `phase_transition`. A debate's has a time, too; here that is the envelope's.
 #[derive(Deserialize)]
 struct Phase {
     phase: String,
 }
 
 /// An object's fields as they were written: in their order, duplicates and digits kept.
-struct Fields(Vec<(String, Box<RawValue>)>);
+struct Fields<'a>(Vec<(Name<'a>, &'a RawValue)>);
 
-impl<'de> Deserialize<'de> for Fields {
+/// A field's name; borrowed if it has no escape.
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Fields<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Visitor;
 
         impl<'de> de::Visitor<'de> for Visitor {
-            type Value = Fields;
+            type Value = Fields<'de>;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("an object")
             }
 
-            fn visit_map<M: de::MapAccess<'de>>(self, mut map: M) -> Result<Fields, M::Error> {
+            fn visit_map<M: de::MapAccess<'de>>(self, mut map: M) -> Result<Fields<'de>, M::Error> {
                 let mut fields = Vec::with_capacity(map.size_hint().unwrap_or_default());
                 while let Some(field) = map.next_entry()? {
                     fields.push(field);

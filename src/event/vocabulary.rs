@@ -52,12 +52,18 @@ pub struct PayloadError {
     pub reason: String,
 }
 
+/// Refuses compact JSON that is no object.
+pub(super) fn require_object(data: &str) -> Result<(), PayloadError> {
+    match data.starts_with('{') {
+        true => Ok(()),
+        false => Err(PayloadError { path: "$.data".into(), reason: "must be an object".into() }),
+    }
+}
+
 /// Reads the fields of `T`; more fields may be there.
 pub(super) fn payload<T: DeserializeOwned>(data: &str) -> Result<T, PayloadError> {
     // serde would take the values alone, too, in the order of the fields.
-    if !data.starts_with('{') {
-        return Err(PayloadError { path: "$.data".into(), reason: "must be an object".into() });
-    }
+    require_object(data)?;
     json::read(data).map_err(|error| payload_error(&error))
 }
 

@@ -63,10 +63,11 @@ impl StreamActor {
 
     /// Sends a batch to the subscribers and answers its publishers.
     fn release(&mut self, batch: Batch<Answer>, appended: Option<Appended>) {
-        let (outcomes, known) =
-            appended.map(|done| (done.outcomes, (done.tail, done.snapshot))).unzip();
-        let (tail, snapshot) = known.unzip();
-        let mut outcomes = outcomes.into_iter().flatten();
+        let (outcomes, tail, snapshot) = match appended {
+            Some(Appended { outcomes, tail, snapshot }) => (outcomes, Some(tail), Some(snapshot)),
+            None => (Vec::new(), None, None),
+        };
+        let mut outcomes = outcomes.into_iter();
         let settled: Vec<_> = batch
             .publishes
             .into_iter()
