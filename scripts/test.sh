@@ -6,9 +6,13 @@ usage() {
   cat <<'TEXT'
 usage: scripts/test.sh [--full] [--deny]
 
-Installs what is missing (a browser, curl), then runs formatting, clippy, the documentation, the Rust
-tests, the viewer's tests and the browser tests. One failure does not stop the rest. The last line
-counts the tests that ran; a check that fails, and a suite that breaks off, counts as one failed.
+Needs Rust with rustfmt and clippy, and Node 20.19 or later. Installs by apt what is missing of curl, git,
+Chromium, nginx, strace, eatmydata, a C compiler and the Liberation fonts (as root, or by sudo), and by npm
+what the tests in TypeScript use.
+
+Then runs formatting, clippy, the documentation, the Rust tests, the tests of the TypeScript client and of
+the viewer, and the browser tests. One failure does not stop the rest. The last line counts the tests that
+ran; a check that fails, and a suite that breaks off, counts as one failed.
 
   --full   also Artillery for the 60 seconds of the specification, and the Rust tests marked `ignored`,
            but for those that need root or a machine at rest (docs/reliability.md has their commands)
