@@ -42,6 +42,7 @@ const SEND_BUFFER_BYTES: usize = 32 * 1024;
 /// A server that accepts connections.
 pub(crate) struct Application {
     pub(crate) hub: Hub,
+    store: Store,
     pub(crate) players: Addr<Players>,
     pub(crate) address: SocketAddr,
     pub(crate) url: String,
@@ -89,7 +90,7 @@ impl Application {
         let store = Store::open(&config.database)?;
 
         let arbiter = Arbiter::new();
-        let hub = Hub::start(&arbiter.handle(), store, hub_config);
+        let hub = Hub::start(&arbiter.handle(), store.clone(), hub_config);
         let publisher = hub.registry().clone().recipient();
         let players =
             Players::start_in_arbiter(&arbiter.handle(), move |_| Players::new(publisher));
@@ -130,6 +131,7 @@ impl Application {
         let url = format!("{scheme}://{address}");
         Ok(Self {
             hub,
+            store,
             players,
             address,
             url,
@@ -142,7 +144,7 @@ impl Application {
 
     /// Serves until `stop` is done, then lets every client go, answers what was asked, and ends.
     pub(crate) async fn run_until(self, stop: impl Future<Output = ()>) -> io::Result<()> {
-        let Self { hub, server, drain, .. } = self;
+        let Self { hub, store, server, drain, .. } = self;
         let handle = server.handle();
         let server = actix_web::rt::spawn(server);
         tokio::select! {
@@ -160,7 +162,11 @@ impl Application {
                 handle.stop(false).await;
             }
         }
-        server.await.unwrap_or_else(|error| Err(io::Error::other(error)))
+        let ended = server.await.unwrap_or_else(|error| Err(io::Error::other(error)));
+        if let Err(error) = store.checkpoint().await {
+            log::warn!(error:% = error; "the write-ahead log stays: it belongs to the database");
+        }
+        ended
     }
 }
 

@@ -149,6 +149,19 @@ impl Store {
         self.read(move |conn| read::list(conn, kind, before, limit)).await
     }
 
+    /// Moves what is in the write-ahead log into the database's own file, so that this one is the whole history: for
+    /// the end of a program. SQLite does so by itself when the log has grown.
+    ///
+    /// # Errors
+    /// When the database cannot be written, or is just being read.
+    pub async fn checkpoint(&self) -> Result<(), StoreError> {
+        self.writer.check(COMMIT_MAX)?;
+        match self.read(connection::checkpoint).await? {
+            true => Ok(()),
+            false => Err(StoreError::Unavailable("the database is just being read".into())),
+        }
+    }
+
     /// Whether the database answers, and takes what is written.
     pub(crate) async fn ping(&self) -> Result<(), StoreError> {
         self.ping_within(COMMIT_MAX).await

@@ -76,13 +76,13 @@ impl<A> Batch<A> {
     }
 
     /// What the store is to append.
-    pub(crate) fn to_append(&mut self) -> Vec<AppendPublish> {
-        let to_append = |publish: &mut Publish<A>| AppendPublish {
+    pub(crate) fn take_appends(&mut self) -> Vec<AppendPublish> {
+        let take = |publish: &mut Publish<A>| AppendPublish {
             events: Arc::clone(&publish.events),
             // There is nothing about tokens that could be repeated.
             key: publish.key.take().filter(|_| publish.is_durable()),
         };
-        self.publishes.iter_mut().map(to_append).collect()
+        self.publishes.iter_mut().map(take).collect()
     }
 }
 
@@ -218,7 +218,7 @@ mod tests {
             publish.key = Some(KeyedDigest::new("k".parse().unwrap(), &publish.events));
             queue.push(publish).unwrap();
         }
-        let appended = queue.next_batch().unwrap().to_append();
+        let appended = queue.next_batch().unwrap().take_appends();
         let keyed: Vec<_> = appended.iter().map(|publish| publish.key.is_some()).collect();
         assert_eq!(keyed, [true, false]);
     }

@@ -109,6 +109,13 @@ pub(super) fn probe(conn: &mut SqliteConnection) -> diesel::QueryResult<()> {
     conn.batch_execute(&format!("PRAGMA user_version = {}", fastrand::i32(1..)))
 }
 
+/// Moves the log into the database and leaves it empty, unless somebody is reading.
+pub(super) fn checkpoint(conn: &mut SqliteConnection) -> diesel::QueryResult<bool> {
+    let Checkpoint { busy } =
+        diesel::sql_query("PRAGMA wal_checkpoint(TRUNCATE)").get_result(conn)?;
+    Ok(busy == 0)
+}
+
 /// Write-ahead log and a full sync at every commit: an acknowledged event survives a power cut.
 fn configure(conn: &mut SqliteConnection) -> diesel::QueryResult<()> {
     conn.batch_execute(&format!(
@@ -154,6 +161,12 @@ struct Marks {
     application_id: i64,
     #[diesel(sql_type = BigInt)]
     tables: i64,
+}
+
+#[derive(QueryableByName)]
+struct Checkpoint {
+    #[diesel(sql_type = BigInt)]
+    busy: i64,
 }
 
 #[derive(QueryableByName)]

@@ -274,17 +274,8 @@ fn a_page_reads_no_event_that_is_not_on_it_and_leaves_the_database_alone_after()
     for (events, bytes, expected) in [(3, usize::MAX, 3), (4, 0, 1)] {
         assert_eq!(page(&mut conn, events, bytes), Some(expected));
         // A read that is not over would hold it back.
-        let checkpoint: Checkpoint = diesel::sql_query("PRAGMA wal_checkpoint(TRUNCATE)")
-            .get_result(&mut setup.connection())
-            .unwrap();
-        assert_eq!(checkpoint.busy, 0);
+        assert!(connection::checkpoint(&mut setup.connection()).unwrap());
     }
-}
-
-#[derive(QueryableByName)]
-struct Checkpoint {
-    #[diesel(sql_type = diesel::sql_types::Integer)]
-    busy: i32,
 }
 
 /// The statements that a connection has run, with their values, and those that diesel keeps prepared.

@@ -147,6 +147,10 @@ async fn a_signal_drains_publishes_and_streams_and_then_exits() {
         assert_eq!(status.code(), Some(0), "{}", server.stderr());
         assert!(signalled.elapsed() < Duration::from_secs(10), "{}", server.stderr());
 
+        // Whoever copies the database's file has all of it.
+        let log = folder.path().join("clearside.db-wal");
+        assert_eq!(log.metadata().map_or(0, |log| log.len()), 0, "{}", server.stderr());
+
         let server = Process::serve(folder.path(), 0, &[]).await;
         let history = get(server.address, &format!("{STREAM}/events")).await.json();
         assert_eq!(history["events"].as_array().unwrap().len(), 1, "it was stored");

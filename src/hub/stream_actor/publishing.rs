@@ -42,7 +42,7 @@ impl StreamActor {
     fn store(&self, mut batch: Batch<Answer>, ctx: &mut Context<Self>) {
         let append = Append {
             stream: self.key.clone(),
-            publishes: batch.to_append(),
+            publishes: batch.take_appends(),
             now_ms: self.clock.now_ms(),
             keys_expired_at_ms: self.clock.surely_ago(KEY_LIFETIME),
         };
