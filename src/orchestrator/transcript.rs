@@ -144,20 +144,6 @@ pub enum TranscriptError {
     },
 }
 
-impl Transcript {
-    /// The length of the longest text that becomes one event, in bytes as JSON writes it.
-    #[must_use]
-    pub fn longest_text(&self) -> usize {
-        let texts = self.cues.iter().filter_map(|cue| match cue {
-            Cue::Speech(speech) => Some(&speech.text),
-            Cue::Phase(text) | Cue::Summary(text) => Some(text),
-            Cue::Silence(_) => None,
-        });
-        let length = |text| serde_json::to_string(text).map_or(0, |json| json.len());
-        texts.map(length).max().unwrap_or_default()
-    }
-}
-
 impl FromStr for Transcript {
     type Err = TranscriptError;
 
