@@ -18,7 +18,7 @@ use crate::{
     event::{EventError, NewEvent, compact, object, vocabulary},
     hub::PublishError,
     orchestrator::{Command, Control, ControlError, Launch, Pace, Players, Transcript},
-    stream_key::StreamKey,
+    stream_key::{StreamKey, StreamKind},
 };
 
 /// The longest transcript, in bytes.
@@ -42,7 +42,7 @@ pub(super) async fn launch(
         body::parse(&json, "invalid_launch")?
     };
     let pace = asked.pace()?;
-    let transcript = asked.transcript(&stream, state.hub.config().event_bytes_max)?;
+    let transcript = asked.transcript(stream.kind(), state.hub.config().event_bytes_max)?;
     let launch = Launch { stream, transcript, pace };
     players.send(launch).await.map_err(|_| ApiError::unavailable())??;
     Ok(accepted("launched"))
@@ -63,21 +63,17 @@ impl LaunchBody {
     }
 
     /// The transcript, each event of which is short enough to be published.
-    fn transcript(
-        &self,
-        stream: &StreamKey,
-        event_bytes_max: usize,
-    ) -> Result<Transcript, ApiError> {
+    fn transcript(&self, kind: StreamKind, event_bytes_max: usize) -> Result<Transcript, ApiError> {
         let transcript = match &self.transcript {
-            None => Transcript::sample(stream.kind())?,
+            None => Transcript::sample(kind)?,
             Some(json) => match serde_json::from_str::<String>(json.get()) {
                 Ok(markdown) => markdown.parse()?,
                 Err(_) => compact(json.get()).map_err(EventError::Json)?.parse()?,
             },
         };
-        if transcript.longest_event(stream) > event_bytes_max {
+        if transcript.longest_event() > event_bytes_max {
             let message = format!(
-                "a text of it, with who says it and in which phase, does not fit into an event of \
+                "a text of it, with its names and its phase, does not fit into an event of \
                  {event_bytes_max} bytes"
             );
             return Err(ApiError::unprocessable("invalid_transcript", message));

@@ -22,28 +22,6 @@ pub(super) struct Step {
     pub(super) key: IdempotencyKey,
 }
 
-impl Transcript {
-    /// The length in bytes of the longest data that an event has when this is performed on that stream; a few bytes
-    /// more, since the time that an event tells, and what of a token is not in its utterance, are not counted out.
-    #[must_use]
-    pub fn longest_event(&self, stream: &StreamKey) -> usize {
-        let mut script = Script::new(stream.clone(), self.clone(), Pace::default());
-        let mut longest = 0;
-        while !script.is_over {
-            // They are many, and each is a piece of its utterance.
-            if let Some((_, tokens)) = &mut script.speaking {
-                tokens.clear();
-            }
-            let length = script.go_on().map_or(0, |(_, data)| data.to_string().len());
-            longest = longest.max(length);
-        }
-        longest + UNCOUNTED_BYTES
-    }
-}
-
-/// More than the digits of a time, and the id of who speaks with the field that it is in.
-const UNCOUNTED_BYTES: usize = 128;
-
 /// What is left of a performance.
 pub(super) struct Script {
     wording: &'static dyn Wording,

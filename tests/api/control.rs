@@ -187,15 +187,13 @@ async fn what_can_be_launched_can_be_performed_however_long_its_names_are() {
         (0..700).map(|id| json!({ "id": id.to_string(), "name": "n".repeat(50) })).collect();
     let crowd = json!({ "speakers": cast, "script": [{ "speaker": "1", "text": "Yes." }] });
     for kind in [DEBATE, CONVERSATION] {
-        // What is said in a conversation does not name its phase.
-        let says_phase = kind.path == DEBATE.path;
         for (what, transcript, is_too_long) in [
             ("a long text", speech_of(65_000), false),
             ("too long a text", speech_of(65_500), true),
             ("a long name", speech_by(&long, "One", 63_000), false),
             ("a name too long for the text", speech_by(&long, "One", 64_000), true),
             ("a long phase", speech_by("Ada", &long, 63_000), false),
-            ("a phase too long for the text", speech_by("Ada", &long, 64_000), says_phase),
+            ("a phase too long for the text", speech_by("Ada", &long, 64_000), true),
             ("too long a cast", crowd.clone(), true),
         ] {
             let server = TestServer::start().await;
