@@ -4,10 +4,15 @@
 //! `curl -N http://127.0.0.1:8080/api/debates/d1/stream` while you publish with
 //! `curl -X POST http://127.0.0.1:8080/say/anything`.
 
-use std::error::Error;
+use std::{error::Error, time::Duration};
 
 use actix::Arbiter;
-use actix_web::{App, HttpResponse, HttpServer, Responder, middleware::Logger, web};
+use actix_web::{
+    App, HttpResponse, HttpServer, Responder,
+    middleware::Logger,
+    rt::signal::unix::{SignalKind, signal},
+    web,
+};
 use clearside_sse::{Api, DatabaseUrl, Hub, HubConfig, NewEvent, Store, StreamKey, cors};
 
 async fn hello(hub: web::Data<Hub>) -> impl Responder {
@@ -32,11 +37,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // Streams have a thread of their own, beside the workers'.
     let arbiter = Arbiter::new();
     let hub = Hub::start(&arbiter.handle(), store, HubConfig::default());
-    let api = Api::new(hub.clone());
+    // Whose pages may publish, too, beside the application's own.
+    let origins = ["http://localhost:5173".to_owned()];
+    let api = Api::new(hub.clone()).with_origins(&origins);
 
+    let mut terminate = signal(SignalKind::terminate())?;
+    let ending = hub.clone();
     HttpServer::new(move || {
         App::new()
-            .wrap(cors(&["http://localhost:5173".to_owned()]))
+            .wrap(cors(&origins))
             .wrap(Logger::default())
             .app_data(web::Data::new(hub.clone()))
             .route("/hello", web::get().to(hello))
@@ -45,6 +54,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     })
     .tcp_nodelay(true)
     .h1_allow_half_closed(false)
+    // Else the server waits for all followers, and cuts them off in the end. Told so, they come back by themselves.
+    .shutdown_signal(async move {
+        terminate.recv().await;
+        ending.shutdown(Duration::from_millis(500)).await;
+    })
     .bind(("127.0.0.1", 8080))?
     .run()
     .await?;

@@ -6,7 +6,10 @@
 use std::time::Duration;
 
 use actix::prelude::*;
-use actix_web::{App, HttpServer};
+use actix_web::{
+    App, HttpServer,
+    rt::signal::unix::{SignalKind, signal},
+};
 use clearside_sse::{
     Api, Broadcast, DatabaseUrl, Hub, HubConfig, NewEvent, PublishError, RegistryAddr, Store,
     StreamKey, debate,
@@ -96,10 +99,16 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     orchestrator.start();
 
     println!("curl -N 'http://127.0.0.1:3000/api/debates/mock/stream?lastEventId=earliest'");
-    let api = Api::new(hub);
+    let api = Api::new(hub.clone());
+    let mut terminate = signal(SignalKind::terminate())?;
     HttpServer::new(move || App::new().configure(|app| api.configure(app)))
         .tcp_nodelay(true)
         .h1_allow_half_closed(false)
+        // Else the server waits for all followers, and cuts them off in the end. Told so, they come back by themselves.
+        .shutdown_signal(async move {
+            terminate.recv().await;
+            hub.shutdown(Duration::from_millis(500)).await;
+        })
         .bind(("127.0.0.1", 3000))?
         .run()
         .await?;

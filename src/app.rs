@@ -124,7 +124,7 @@ impl Application {
             .workers(workers)
             // Our own limit comes first: at this one, actix stops to accept, health checks included.
             .max_concurrent_connections(connections_max)
-            .shutdown_timeout(config.drain.as_secs())
+            .shutdown_timeout(whole_secs(config.drain))
             .disable_signals();
         let liveness = Liveness { stall: config.stall, heartbeat: config.hub.heartbeat };
         let server = transport.serve(builder, listener, liveness, app).map_err(listen_error)?.run();
@@ -181,6 +181,11 @@ fn reload_key_set(config: &ServerConfig, keys: &Arc<Keys>) {
     }
 }
 
+/// No fewer than this: what is cut off at the end of the drain is cut off by us, at the millisecond.
+const fn whole_secs(duration: Duration) -> u64 {
+    duration.as_secs() + (duration.subsec_nanos() > 0) as u64
+}
+
 async fn shut_down(hub: &Hub, handle: &ServerHandle, drain: Duration) {
     let stats = hub.stats().await;
     let clients = stats.debates.clients + stats.conversations.clients;
@@ -200,4 +205,16 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_drain_is_never_cut_to_the_second_below() {
+        for (millis, secs) in [(1, 1), (900, 1), (1000, 1), (1001, 2), (10_000, 10)] {
+            assert_eq!(whole_secs(Duration::from_millis(millis)), secs, "{millis} ms");
+        }
+    }
 }

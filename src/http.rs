@@ -97,7 +97,7 @@ impl Api {
     pub const COOKIE: &str = "clearside_token";
 
     /// The routes of this hub. `launch` and the other controls answer that nothing runs here, and everybody may
-    /// do everything.
+    /// do everything, but for web pages of other origins, which change nothing.
     #[must_use]
     pub fn new(hub: Hub) -> Self {
         let state = ApiState {
@@ -121,8 +121,7 @@ impl Api {
         self
     }
 
-    /// Lets pages of these origins, exactly as browsers send them, change something with a cookie. They need
-    /// [`cors`], too.
+    /// Lets pages of these origins, exactly as browsers send them, change something. They need [`cors`], too.
     #[must_use]
     pub fn with_origins(mut self, origins: &[String]) -> Self {
         origins.clone_into(&mut Arc::make_mut(&mut self.state).origins);
@@ -201,7 +200,7 @@ impl Api {
     }
 }
 
-/// Lets pages of these origins, exactly as written, follow streams and publish.
+/// Lets pages of these origins, exactly as written, follow streams, and publish if [`Api::with_origins`] names them.
 pub fn cors(origins: &[String]) -> Cors {
     let cors = Cors::default()
         .allowed_methods([Method::GET, Method::POST])

@@ -78,13 +78,14 @@ impl FromStr for StreamId {
     type Err = InvalidStreamKey;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let is_allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
-        if (1..=Self::MAX_LEN).contains(&text.len()) && text.bytes().all(is_allowed) {
-            Ok(Self(text.into()))
-        } else {
-            Err(InvalidStreamKey::Id)
-        }
+        if is_slug(text) { Ok(Self(text.into())) } else { Err(InvalidStreamKey::Id) }
     }
+}
+
+/// Whether a text could be an id: of a stream, or of anybody on it.
+pub(crate) fn is_slug(text: &str) -> bool {
+    let is_allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    (1..=StreamId::MAX_LEN).contains(&text.len()) && text.bytes().all(is_allowed)
 }
 
 /// The full name of a stream; written `debate/ID` or `conversation/ID`.

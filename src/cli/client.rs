@@ -125,7 +125,7 @@ pub(super) struct ErrorDetail {
 }
 
 /// What came of a request to publish.
-pub(super) enum Outcome {
+pub(super) enum Sent {
     Published(Published),
     /// The server said no, and why.
     Refused(StatusCode, ErrorDetail),
@@ -153,7 +153,7 @@ impl ApiClient {
         stream: &StreamKey,
         events: &[NewEvent],
         key: Option<&IdempotencyKey>,
-    ) -> anyhow::Result<Outcome> {
+    ) -> anyhow::Result<Sent> {
         let url = format!("{}{}/events", self.base_url, stream.path());
         let mut request = self.client.post(&url).timeout(ANSWER_TIMEOUT);
         if let Some(key) = key {
@@ -166,7 +166,7 @@ impl ApiClient {
             .with_context(|| format!("cannot reach {url}"))?;
         let body = answer.body().await.context("the server's answer is cut short")?;
         if !answer.status().is_success() {
-            return Ok(Outcome::Refused(answer.status(), detail(&body)));
+            return Ok(Sent::Refused(answer.status(), detail(&body)));
         }
         let body: PublishedBody =
             serde_json::from_slice(&body).context("the server's answer makes no sense")?;
@@ -175,7 +175,7 @@ impl ApiClient {
             .into_iter()
             .map(|id| id.map(|id| id.parse()).transpose())
             .collect::<Result<_, _>>()?;
-        Ok(Outcome::Published(Published { ids, is_repeat: answer.status() == StatusCode::OK }))
+        Ok(Sent::Published(Published { ids, is_repeat: answer.status() == StatusCode::OK }))
     }
 
     /// Follows a stream from this cursor on; `None` if it has ended and all of it has been seen.
@@ -244,21 +244,29 @@ impl Handler<Broadcast> for HttpPublisher {
         let client = self.client.clone();
         Box::pin(async move {
             match forward(&client, &broadcast).await {
-                Ok(Outcome::Published(published)) => Ok(published),
-                Ok(Outcome::Refused(_, detail)) if detail.code == "completed" => {
-                    Err(PublishError::Completed)
-                }
-                Ok(Outcome::Refused(StatusCode::SERVICE_UNAVAILABLE, _)) => {
-                    Err(PublishError::Unavailable)
-                }
-                Ok(Outcome::Refused(_, detail)) => Err(PublishError::Refused(detail.message)),
+                Ok(Sent::Published(published)) => Ok(published),
+                Ok(Sent::Refused(status, detail)) => Err(publish_error(status, detail)),
                 Err(error) => Err(PublishError::Unreachable(format!("{error:#}"))),
             }
         })
     }
 }
 
-async fn forward(client: &ApiClient, broadcast: &Broadcast) -> anyhow::Result<Outcome> {
+/// What the server's refusal means to whoever publishes: whether to try again, above all.
+fn publish_error(status: StatusCode, detail: ErrorDetail) -> PublishError {
+    match status {
+        _ if detail.code == "completed" => PublishError::Completed,
+        StatusCode::TOO_MANY_REQUESTS => PublishError::Overloaded,
+        // The last two are a proxy's, while the server behind it starts again.
+        StatusCode::REQUEST_TIMEOUT
+        | StatusCode::SERVICE_UNAVAILABLE
+        | StatusCode::BAD_GATEWAY
+        | StatusCode::GATEWAY_TIMEOUT => PublishError::Unavailable,
+        _ => PublishError::Refused(detail.message),
+    }
+}
+
+async fn forward(client: &ApiClient, broadcast: &Broadcast) -> anyhow::Result<Sent> {
     let mut events = Vec::with_capacity(broadcast.events().len());
     for event in broadcast.events() {
         events.push(NewEvent {
@@ -267,8 +275,34 @@ async fn forward(client: &ApiClient, broadcast: &Broadcast) -> anyhow::Result<Ou
             transient: event.is_transient(),
         });
     }
-    if events.is_empty() {
-        bail!("there is nothing to publish");
-    }
     client.publish(broadcast.stream(), &events, broadcast.idempotency_key()).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_right_a_little_later_is_tried_again() {
+        for (status, code, is_passing) in [
+            (408, "timeout", true),
+            (429, "rate_limited", true),
+            (502, "", true),
+            (503, "overloaded", true),
+            (503, "unavailable", true),
+            (504, "", true),
+            (401, "invalid_token", false),
+            (403, "forbidden", false),
+            (409, "completed", false),
+            (409, "idempotency_key_reused", false),
+            (413, "too_large", false),
+            (500, "internal", false),
+        ] {
+            let status = StatusCode::from_u16(status).unwrap();
+            let detail = ErrorDetail { code: code.into(), message: "no".into() };
+            let error = publish_error(status, detail);
+            assert_eq!(error.is_passing(), is_passing, "{status} {code}: {error}");
+            assert_eq!(error == PublishError::Completed, code == "completed");
+        }
+    }
 }

@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use serde_json::value::RawValue;
 
-use super::client::{ApiClient, Outcome, ServerArgs};
+use super::client::{ApiClient, Sent, ServerArgs};
 use crate::{event::NewEvent, hub::Broadcast, stream_key::StreamKey};
 
 #[derive(Debug, Args)]
@@ -72,13 +72,13 @@ async fn send(client: &ApiClient, stream: &StreamKey, event: NewEvent) -> anyhow
     // Says what is wrong without asking the server.
     Broadcast::one(stream.clone(), event.clone())?;
     match client.publish(stream, &[event], None).await? {
-        Outcome::Published(published) => {
+        Sent::Published(published) => {
             for id in published.ids {
                 let id = id.map_or_else(|| "transient".to_owned(), |id| id.to_string());
                 writeln!(io::stdout(), "{id}")?;
             }
             Ok(())
         }
-        Outcome::Refused(status, message) => bail!("the server refuses ({status}): {message}"),
+        Sent::Refused(status, message) => bail!("the server refuses ({status}): {message}"),
     }
 }

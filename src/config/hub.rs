@@ -10,6 +10,10 @@ use crate::hub::HubConfig;
 /// File descriptors that no subscriber gets: for publishers, health checks, the database and the logs.
 const DESCRIPTORS_RESERVED: u64 = 256;
 
+/// Half of it, which some browsers are told, is then a whole millisecond: at `retry: 0` they would come back at once,
+/// and again at once.
+const RETRY_MIN: Duration = Duration::from_millis(2);
+
 /// File descriptors that no connection gets at all.
 const DESCRIPTORS_OWN: u64 = 64;
 
@@ -21,7 +25,7 @@ pub(crate) struct HubSettings {
     pub(crate) heartbeat: Duration,
 
     /// How long browsers wait before they reconnect; each is told 50 to 150 % of it
-    #[arg(long, env = "CLEARSIDE_RETRY", value_name = "TIME", default_value = "2s", value_parser = duration)]
+    #[arg(long, env = "CLEARSIDE_RETRY", value_name = "TIME", default_value = "2s", value_parser = retry)]
     pub(crate) retry: Duration,
 
     /// Age at which a connection is ended, to resume at once; 90 to 110 % of it
@@ -113,6 +117,13 @@ impl HubSettings {
     }
 }
 
+fn retry(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        retry if retry < RETRY_MIN => Err("must be at least 2ms".into()),
+        retry => Ok(retry),
+    }
+}
+
 /// How many connections of all kinds each of so many workers takes.
 ///
 /// Twice as many as subscribers, for they have other requests, too; but never so many that no descriptor is
@@ -139,6 +150,16 @@ mod tests {
     struct Line {
         #[command(flatten)]
         hub: HubSettings,
+    }
+
+    #[test]
+    fn every_browser_is_told_to_wait_for_a_millisecond_or_more() {
+        for text in ["1ns", "500us", "1999us"] {
+            assert_eq!(retry(text), Err("must be at least 2ms".into()), "{text}");
+        }
+        assert_eq!(retry("2ms"), Ok(RETRY_MIN));
+        let config = HubConfig { retry: RETRY_MIN, ..HubConfig::default() };
+        assert!((0..1000).all(|_| config.jittered_retry().as_millis() >= 1));
     }
 
     #[test]

@@ -121,10 +121,13 @@ impl FromRequest for Caller {
     }
 }
 
-/// What the request's token allows. To see that costs a signature: whoever has shown one bad token after another
-/// waits first.
+/// What the request's token allows; nothing, if a page would change something that does not belong here, whatever
+/// token it has. To see that costs a signature: whoever has shown one bad token after another waits first.
 fn access(request: &HttpRequest, takes_tickets: bool) -> Result<Access, ApiError> {
     let state = request.app_data::<Data<ApiState>>().ok_or_else(ApiError::internal)?;
+    if origin::is_of_foreign_page(request, &state.origins) {
+        return Err(ApiError::foreign_origin());
+    }
     let Some(guard) = &state.guard else {
         return Ok(Access::everything());
     };

@@ -1,5 +1,6 @@
 //! Steering the orchestrator of a stream.
 
+use actix::Addr;
 use actix_web::{
     HttpRequest, HttpResponse,
     web::{Data, Payload},
@@ -16,15 +17,12 @@ use super::{
 use crate::{
     event::{EventError, NewEvent, compact, object, vocabulary},
     hub::PublishError,
-    orchestrator::{Command, Control, ControlError, Launch, Pace, Transcript},
+    orchestrator::{Command, Control, ControlError, Launch, Pace, Players, Transcript},
     stream_key::{StreamKey, StreamKind},
 };
 
 /// The longest transcript, in bytes.
 const TRANSCRIPT_BYTES_MAX: usize = 1024 * 1024;
-
-/// What an event holds beside what is said.
-const EVENT_OVERHEAD_BYTES: usize = 1024;
 
 pub(super) async fn launch(
     may: May<Steer>,
@@ -33,6 +31,7 @@ pub(super) async fn launch(
     state: Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
     may.count(&request, &state, |rates| &rates.publishes)?;
+    let players = players(&state)?;
     let stream = may.stream;
     let limits = body::Limits { array: TRANSCRIPT_BYTES_MAX, object: TRANSCRIPT_BYTES_MAX };
     let json = body::text(&request, payload, limits, &state).await?;
@@ -44,7 +43,6 @@ pub(super) async fn launch(
     };
     let pace = asked.pace()?;
     let transcript = asked.transcript(stream.kind(), state.hub.config().event_bytes_max)?;
-    let players = state.players.as_ref().ok_or(ControlError::NotRunning)?;
     let launch = Launch { stream, transcript, pace };
     players.send(launch).await.map_err(|_| ApiError::unavailable())??;
     Ok(accepted("launched"))
@@ -64,7 +62,7 @@ impl LaunchBody {
         self.speed.map_or(Ok(Pace::default()), |speed| Pace::at_speed(speed).ok_or_else(error))
     }
 
-    /// The transcript, each text of which fits into an event.
+    /// The transcript, each event of which is short enough to be published.
     fn transcript(&self, kind: StreamKind, event_bytes_max: usize) -> Result<Transcript, ApiError> {
         let transcript = match &self.transcript {
             None => Transcript::sample(kind)?,
@@ -73,9 +71,11 @@ impl LaunchBody {
                 Err(_) => compact(json.get()).map_err(EventError::Json)?.parse()?,
             },
         };
-        if transcript.longest_text() + EVENT_OVERHEAD_BYTES > event_bytes_max {
-            let message =
-                format!("a text of it does not fit into an event of {event_bytes_max} bytes");
+        if transcript.longest_event() > event_bytes_max {
+            let message = format!(
+                "a text of it, with its names and its phase, does not fit into an event of \
+                 {event_bytes_max} bytes"
+            );
             return Err(ApiError::unprocessable("invalid_transcript", message));
         }
         Ok(transcript)
@@ -103,7 +103,7 @@ pub(super) async fn pause(
     state: Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
     may.count(&request, &state, |rates| &rates.publishes)?;
-    steer(&may.stream, Command::Pause, &state).await?;
+    steer(&may.stream, Command::Pause, players(&state)?).await?;
     Ok(accepted("paused"))
 }
 
@@ -113,7 +113,7 @@ pub(super) async fn resume(
     state: Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
     may.count(&request, &state, |rates| &rates.publishes)?;
-    steer(&may.stream, Command::Resume, &state).await?;
+    steer(&may.stream, Command::Resume, players(&state)?).await?;
     Ok(accepted("resumed"))
 }
 
@@ -124,7 +124,7 @@ pub(super) async fn stop(
     state: Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
     may.count(&request, &state, |rates| &rates.publishes)?;
-    match steer(&may.stream, Command::Stop, &state).await {
+    match steer(&may.stream, Command::Stop, players(&state)?).await {
         Err(ControlError::NotRunning) if state.hub.is_under_way(&may.stream).await? => {
             let name = vocabulary(may.stream.kind()).final_name();
             let end = NewEvent::new(name, &serde_json::json!({ "reason": "stopped" }));
@@ -135,8 +135,16 @@ pub(super) async fn stop(
     Ok(accepted("stopped"))
 }
 
-async fn steer(stream: &StreamKey, command: Command, state: &ApiState) -> Result<(), ControlError> {
-    let players = state.players.as_ref().ok_or(ControlError::NotRunning)?;
+/// Whom to steer. An application may have none: then its streams are not ours to end either.
+fn players(state: &ApiState) -> Result<&Addr<Players>, ControlError> {
+    state.players.as_ref().ok_or(ControlError::NotRunning)
+}
+
+async fn steer(
+    stream: &StreamKey,
+    command: Command,
+    players: &Addr<Players>,
+) -> Result<(), ControlError> {
     let control = Control { stream: stream.clone(), command };
     players.send(control).await.unwrap_or(Err(PublishError::Unavailable.into()))
 }

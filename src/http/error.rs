@@ -107,7 +107,7 @@ impl ApiError {
     }
 
     pub(super) fn foreign_origin() -> Self {
-        let message = "pages of this origin may not change anything here; see --cors-origin";
+        let message = "pages of this origin may not change anything here; see docs/security.md";
         Self::new(StatusCode::FORBIDDEN, "foreign_origin", message)
     }
 
@@ -157,6 +157,10 @@ impl ApiError {
             "unavailable",
             "the server cannot do this now; try again",
         )
+    }
+
+    fn overloaded(message: String) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", message)
     }
 
     pub(super) fn internal() -> Self {
@@ -263,9 +267,7 @@ impl From<PublishError> for ApiError {
             }
             // Only clients of another server say these.
             PublishError::Refused(_) | PublishError::Unreachable(_) => Self::unavailable(),
-            PublishError::Overloaded => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", message)
-            }
+            PublishError::Overloaded => Self::overloaded(message),
             PublishError::Unavailable => Self::unavailable(),
         }
     }
@@ -289,6 +291,7 @@ impl From<ControlError> for ApiError {
         match error {
             ControlError::Running => Self::new(StatusCode::CONFLICT, "already_running", message),
             ControlError::NotRunning => Self::new(StatusCode::CONFLICT, "not_running", message),
+            ControlError::TooMany => Self::overloaded(message),
             ControlError::Publish(error) => error.into(),
         }
     }

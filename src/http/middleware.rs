@@ -14,7 +14,6 @@ use super::{
     error::ApiError,
     host::is_of_foreign_host,
     limits::{PATH_BYTES_MAX, is_too_large},
-    origin::is_of_foreign_page,
     preflight::{is_preflight, word_preflight},
     request_id::RequestId,
 };
@@ -93,8 +92,6 @@ fn refusal(request: &ServiceRequest, checks_hosts: bool) -> Option<ApiError> {
         Some(ApiError::path_too_long())
     } else if checks_hosts && is_of_foreign_host(request.request()) {
         Some(ApiError::foreign_host())
-    } else if is_of_foreign_page(request.request()) {
-        Some(ApiError::foreign_origin())
     } else {
         None
     }

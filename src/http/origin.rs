@@ -3,8 +3,6 @@
 //! CORS keeps a page from *reading* what another origin answers, but browsers send its plain POSTs all the
 //! same: without this, any page that is open on the machine could stop a debate.
 
-#[cfg(feature = "server")]
-use actix_web::web::Data;
 use actix_web::{
     HttpRequest,
     http::{
@@ -13,16 +11,11 @@ use actix_web::{
     },
 };
 
-#[cfg(feature = "server")]
-use super::ApiState;
-
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Whether the page of somebody else would change something.
-#[cfg(feature = "server")]
-pub(super) fn is_of_foreign_page(request: &HttpRequest) -> bool {
-    let origins = || request.app_data().map_or(&[][..], |state: &Data<ApiState>| &state.origins);
-    !is_reading(request) && page(request, origins()) == Page::Foreign
+/// Whether the page of somebody else, which is of none of these origins, would change something.
+pub(super) fn is_of_foreign_page(request: &HttpRequest, origins: &[String]) -> bool {
+    !is_reading(request) && page(request, origins) == Page::Foreign
 }
 
 /// Whether the request changes nothing.

@@ -20,6 +20,10 @@ use crate::{
     stream_key::StreamKey,
 };
 
+/// How many performances may be under way. Each keeps its transcript, of 1 MiB at most over HTTP, for as long as it
+/// takes, and a pause has no end.
+const PLAYERS_MAX: usize = 1024;
+
 /// Starts players and passes commands on to them.
 pub struct Players {
     publisher: Recipient<Broadcast>,
@@ -93,6 +97,9 @@ pub enum ControlError {
     /// None is under way on this stream, on this server.
     #[error("nothing is being performed on this stream by this server")]
     NotRunning,
+    /// As many are under way on other streams as may be.
+    #[error("{PLAYERS_MAX} performances are under way already")]
+    TooMany,
     /// The stream did not take the event that says so.
     #[error(transparent)]
     Publish(#[from] PublishError),
@@ -140,6 +147,9 @@ impl Handler<Launch> for Players {
         let Launch { stream, transcript, pace } = launch;
         if self.players.get(&stream).is_some_and(|entry| entry.player.connected()) {
             return Box::pin(fut::ready(Err(ControlError::Running)));
+        }
+        if self.players.values().filter(|entry| entry.player.connected()).count() >= PLAYERS_MAX {
+            return Box::pin(fut::ready(Err(ControlError::TooMany)));
         }
         let audience = Audience {
             publisher: self.publisher.clone(),

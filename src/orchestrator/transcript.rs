@@ -144,18 +144,47 @@ pub enum TranscriptError {
     },
 }
 
+/// More than an event of a performance has beside the texts of its transcript: fields, ids and times.
+const EVENT_BYTES: usize = 384;
+
+/// The same of each participant in the first event, ids left out.
+const PARTICIPANT_BYTES: usize = 64;
+
 impl Transcript {
-    /// The length of the longest text that becomes one event, in bytes as JSON writes it.
+    /// No event of a performance has more data than this, in bytes.
+    ///
+    /// A speech is counted with its phase and with the longest of all names: to look at its own, again for each speech,
+    /// would take as long as whoever repeats a long name likes.
     #[must_use]
-    pub fn longest_text(&self) -> usize {
-        let texts = self.cues.iter().filter_map(|cue| match cue {
-            Cue::Speech(speech) => Some(&speech.text),
-            Cue::Phase(text) | Cue::Summary(text) => Some(text),
-            Cue::Silence(_) => None,
+    pub fn longest_event(&self) -> usize {
+        let longest_name = self.speakers.iter().map(|speaker| json_len(&speaker.name)).max();
+        let longest_name = longest_name.unwrap_or_default();
+        let cast: usize = self.speakers.iter().map(|speaker| speaker.participant_len()).sum();
+        let first = self.title.as_deref().map_or(0, json_len) + cast;
+        let mut phase_len = 0;
+        let lengths = self.cues.iter().map(|cue| match cue {
+            Cue::Phase(name) => {
+                phase_len = json_len(name);
+                phase_len
+            }
+            Cue::Speech(speech) => json_len(&speech.text) + longest_name + phase_len,
+            Cue::Summary(text) => json_len(text),
+            Cue::Silence(_) => 0,
         });
-        let length = |text| serde_json::to_string(text).map_or(0, |json| json.len());
-        texts.map(length).max().unwrap_or_default()
+        first.max(lengths.max().unwrap_or_default()) + EVENT_BYTES
     }
+}
+
+impl Speaker {
+    fn participant_len(&self) -> usize {
+        let persona = self.persona.as_ref().unwrap_or(&self.id);
+        json_len(&self.name) + self.id.len() + persona.len() + PARTICIPANT_BYTES
+    }
+}
+
+/// The length of a text as JSON writes it, in bytes.
+fn json_len(text: &str) -> usize {
+    serde_json::to_string(text).map_or(0, |json| json.len())
 }
 
 impl FromStr for Transcript {

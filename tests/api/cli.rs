@@ -218,6 +218,28 @@ async fn play_performs_a_transcript_on_a_running_server() {
 }
 
 #[actix_web::test]
+async fn play_waits_where_it_comes_too_often_and_leaves_nothing_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::serve(folder.path(), 0, &["--publish-rate", "1"]).await;
+    let url = format!("http://{}", server.address);
+    let file = folder.path().join("talk.json");
+    // More events than may come at once, which are ten.
+    let talk = json!({
+        "speakers": [{"id": "a", "name": "Ada"}],
+        "script": [{"speaker": "a", "text": "One two three four five six seven eight nine ten."}],
+    });
+    std::fs::write(&file, talk.to_string()).unwrap();
+    let follower = Follower::new(server.address, &format!("{STREAM}/stream"), Some("earliest"));
+    let follower = actix_web::rt::spawn(follower.follow_to_the_end());
+    let file = file.to_str().unwrap();
+    let args = ["play", file, "--debate", "d1", "--speed", "1000", "--url", &url];
+    assert_success(&run(clearside(&args)).await);
+    let follower = follower.await.unwrap();
+    let names: Vec<_> = follower.durable().map(|event| event.name.as_str()).collect();
+    assert_eq!(names, ["debate_started", "utterance", "complete"]);
+}
+
+#[actix_web::test]
 async fn play_refuses_what_is_no_transcript() {
     let folder = tempfile::tempdir().unwrap();
     let (server, url) = serve(folder.path()).await;

@@ -154,7 +154,7 @@ async fn what_cannot_be_launched_is_refused_and_leaves_the_stream_alone() {
         (json!({"sped": 1}), 422, "invalid_launch"),
         (json!([]), 422, "invalid_launch"),
         (json!([null, 2.0]), 422, "invalid_launch"),
-        (json!({"transcript": speech_of(64_513)}), 422, "invalid_transcript"),
+        (json!({"transcript": speech_of(65_500)}), 422, "invalid_transcript"),
         (json!({"transcript": speech_of(200_000)}), 422, "invalid_transcript"),
     ] {
         let answer = server.post("/api/debates/d1/launch", &body).await;
@@ -166,22 +166,71 @@ async fn what_cannot_be_launched_is_refused_and_leaves_the_stream_alone() {
 
 /// A talk of one speech, this many bytes of JSON long.
 fn speech_of(bytes: usize) -> Value {
-    // Its quotes count, and every one that is in it is written as two.
-    let text = "\"".repeat(100) + &"x".repeat(bytes - 202);
+    speech_by("Ada", "One", bytes)
+}
+
+/// The same by somebody of this name, in a phase of that one.
+fn speech_by(name: &str, phase: &str, bytes: usize) -> Value {
+    // Its quotes count, and JSON writes six bytes for each of the others: that many are soon said.
+    let text = "\u{1}".repeat((bytes - 2) / 6) + &"x".repeat((bytes - 2) % 6);
     assert_eq!(json!(text).to_string().len(), bytes);
-    json!({ "speakers": [{"id": "a", "name": "Ada"}], "script": [{"speaker": "a", "text": text}] })
+    json!({
+        "speakers": [{"id": "a", "name": name}],
+        "script": [{"phase": phase}, {"speaker": "a", "text": text}],
+    })
 }
 
 #[actix_web::test]
-async fn the_longest_speech_that_can_be_launched_can_be_performed() {
+async fn what_can_be_launched_can_be_performed_however_long_its_names_are() {
+    let long = "\"".repeat(1000);
+    let cast: Vec<_> =
+        (0..700).map(|id| json!({ "id": id.to_string(), "name": "n".repeat(50) })).collect();
+    let crowd = json!({ "speakers": cast, "script": [{ "speaker": "1", "text": "Yes." }] });
     for kind in [DEBATE, CONVERSATION] {
-        let server = TestServer::start().await;
-        let mut wire = kind.follow(&server).await;
-        kind.launch(&server, &json!({ "transcript": speech_of(64_512), "speed": 1000 })).await;
-        let events = wire.until(kind.utterance).await;
-        kind.assert_tokens_are_the_text(&events);
-        wire.until_end().await;
+        for (what, transcript, is_too_long) in [
+            ("a long text", speech_of(65_000), false),
+            ("too long a text", speech_of(65_500), true),
+            ("a long name", speech_by(&long, "One", 63_000), false),
+            ("a name too long for the text", speech_by(&long, "One", 64_000), true),
+            ("a long phase", speech_by("Ada", &long, 63_000), false),
+            ("a phase too long for the text", speech_by("Ada", &long, 64_000), true),
+            ("too long a cast", crowd.clone(), true),
+        ] {
+            let server = TestServer::start().await;
+            let mut wire = kind.follow(&server).await;
+            let body = json!({ "transcript": transcript, "speed": 1000 });
+            let (status, answer) = kind.command(&server, "launch", &body).await;
+            if is_too_long {
+                let refused = (422, &json!("invalid_transcript"));
+                assert_eq!((status, &answer["error"]["code"]), refused, "{what}");
+                assert_eq!(server.get(kind.path).await.status(), 404, "{what}: nothing is begun");
+                continue;
+            }
+            assert_eq!(status, 202, "{what}: {answer}");
+            let events = wire.until_end().await;
+            kind.assert_tokens_are_the_text(&events);
+            let names = kind.names(&events);
+            assert!(names.contains(&kind.utterance), "{what}: {names:?}");
+        }
     }
+}
+
+#[actix_web::test]
+async fn so_many_performances_go_on_at_a_time_and_no_more() {
+    let server = TestServer::start().await;
+    let on = |id: usize| Kind { path: format!("/api/debates/d{id}").leak(), ..DEBATE };
+    let body = json!({ "transcript": talk(), "speed": 0.01 });
+    for id in 0..1024 {
+        on(id).launch(&server, &body).await;
+    }
+    let one_more = on(1024);
+    let (status, answer) = one_more.command(&server, "launch", &body).await;
+    assert_eq!((status, &answer["error"]["code"]), (503, &json!("overloaded")));
+    assert_eq!(server.get(one_more.path).await.status(), 404, "nothing is begun");
+    let (status, answer) = on(7).command(&server, "launch", &body).await;
+    assert_eq!((status, &answer["error"]["code"]), (409, &json!("already_running")));
+    assert_eq!(on(7).steer(&server, "stop").await, 202);
+    one_more.launch(&server, &body).await;
 }
 
 #[actix_web::test]
@@ -284,6 +333,20 @@ async fn nothing_is_steered_where_nothing_runs() {
             assert_eq!(kind.steer(&server, command).await, 409);
         }
         assert_eq!(server.get(kind.path).await.status(), 404);
+    }
+}
+
+#[actix_web::test]
+async fn without_players_all_controls_say_that_nothing_runs_and_change_nothing() {
+    let server = TestServer::with(|settings| settings.has_players = false).await;
+    for kind in [DEBATE, CONVERSATION] {
+        server.publish(kind.path, phase("One")).await;
+        for command in ["launch", "pause", "resume", "stop"] {
+            let (status, answer) = kind.command(&server, command, &json!({})).await;
+            let refused = (409, &json!("not_running"));
+            assert_eq!((status, &answer["error"]["code"]), refused, "{command}");
+        }
+        assert_eq!(server.get(kind.path).await.json()["status"], "live");
     }
 }
 

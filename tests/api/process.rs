@@ -242,6 +242,7 @@ async fn wrong_usage_exits_with_2_and_names_what_is_wrong() {
         (vec!["serve", "--database", "postgres://x"], "--database"),
         (vec!["serve", "--heartbeat", "0s"], "--heartbeat"),
         (vec!["serve", "--retry", "soon"], "--retry"),
+        (vec!["serve", "--retry", "500us"], "2ms"),
         (vec!["serve", "--mailbox", "0"], "--mailbox"),
         (vec!["serve", "--cors-origin", "*"], "--cors-origin"),
         (vec!["serve", "--cors-origin", "https://ok.example/path"], "--cors-origin"),

@@ -30,6 +30,7 @@ pub(crate) struct Settings {
     pub(crate) hub: HubConfig,
     pub(crate) body_timeout: Option<Duration>,
     pub(crate) folder: Arc<TempDir>,
+    pub(crate) has_players: bool,
     /// What an application adds to the routes.
     pub(crate) api: Box<dyn FnOnce(Api) -> Api + Send>,
 }
@@ -44,6 +45,7 @@ impl TestServer {
             hub: HubConfig::default(),
             body_timeout: None,
             folder: Arc::new(tempfile::tempdir().unwrap()),
+            has_players: true,
             api: Box::new(|api| api),
         };
         change(&mut settings);
@@ -135,8 +137,11 @@ async fn serve(settings: Settings, started: oneshot::Sender<Started>) {
     let store = open(&DatabaseUrl::file(database)).await;
     let arbiter = actix::Arbiter::current();
     let hub = Hub::start_with_clock(&arbiter, store, settings.hub, Clock::stopped_at(NOW_MS));
-    let players = Players::new(hub.registry().clone().recipient()).start();
-    let mut api = (settings.api)(Api::new(hub.clone()).with_players(players));
+    let mut api = Api::new(hub.clone());
+    if settings.has_players {
+        api = api.with_players(Players::new(hub.registry().clone().recipient()).start());
+    }
+    api = (settings.api)(api);
     if let Some(timeout) = settings.body_timeout {
         api = api.with_body_timeout(timeout);
     }

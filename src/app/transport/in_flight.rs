@@ -227,7 +227,7 @@ fn is_brief(request: &Request) -> bool {
 }
 
 /// An application that counts requests where their connection's data say so.
-pub(super) fn counted<A, B>(app: A) -> impl Application<Answer> + use<A, B>
+pub(super) fn counted<A, B>(app: A) -> impl Application<CountedBody> + use<A, B>
 where
     A: Application<B>,
     B: MessageBody + 'static,
@@ -241,34 +241,34 @@ where
         async move {
             let (Some((room, kib)), Some(asked)) = (room, asked) else {
                 let answer: Response<B> = answer.await?.into();
-                return Ok(answer.map_body(|_, body| Answer::of(body, None)));
+                return Ok(answer.map_body(|_, body| CountedBody::of(body, None)));
             };
             let Ok(room) = room.acquire_many_owned(kib).await else {
                 let gone = Response::new(StatusCode::SERVICE_UNAVAILABLE);
-                return Ok(gone.map_body(|_, body: BoxBody| Answer::of(body, None)));
+                return Ok(gone.map_body(|_, body: BoxBody| CountedBody::of(body, None)));
             };
             let answer: Response<B> = answer.await?.into();
             let asked = Arc::new(asked.answered(answer.body().size(), room));
-            Ok(answer.map_body(|_, body| Answer::of(body, Some(asked))))
+            Ok(answer.map_body(|_, body| CountedBody::of(body, Some(asked))))
         }
     })
 }
 
 /// The body of an answer.
-pub(super) struct Answer {
+pub(super) struct CountedBody {
     body: BoxBody,
     /// What the body has given, and has not been asked for.
     rest: Bytes,
     asked: Option<Arc<Asked>>,
 }
 
-impl Answer {
+impl CountedBody {
     fn of(body: impl MessageBody + 'static, asked: Option<Arc<Asked>>) -> Self {
         Self { body: body.boxed(), rest: Bytes::new(), asked }
     }
 }
 
-impl MessageBody for Answer {
+impl MessageBody for CountedBody {
     type Error = <BoxBody as MessageBody>::Error;
 
     fn size(&self) -> BodySize {

@@ -16,7 +16,7 @@ use super::{
     stream::{BenchStream, EVENT_NAME, Payload},
 };
 use crate::{
-    cli::client::{ApiClient, Outcome},
+    cli::client::{ApiClient, Sent},
     event::{NewEvent, vocabulary},
 };
 
@@ -77,11 +77,11 @@ impl Publisher {
         let started = Instant::now();
         let mark = stream.begin(started);
         let failure = match self.send(stream, &self.payload.write(mark)).await {
-            Ok(Outcome::Published(_)) => {
+            Ok(Sent::Published(_)) => {
                 stream.acknowledge(mark);
                 None
             }
-            Ok(Outcome::Refused(status, detail)) => {
+            Ok(Sent::Refused(status, detail)) => {
                 Some(format!("the server refuses ({status}): {detail}"))
             }
             Err(error) => Some(format!("{error:#}")),
@@ -96,7 +96,7 @@ impl Publisher {
         stream.release(mark.lane);
     }
 
-    async fn send(&self, stream: &BenchStream, data: &str) -> anyhow::Result<Outcome> {
+    async fn send(&self, stream: &BenchStream, data: &str) -> anyhow::Result<Sent> {
         let data = RawValue::from_string(data.to_owned())?;
         let event = NewEvent { name: EVENT_NAME.into(), data, transient: self.is_transient };
         self.client.publish(&stream.key, &[event], None).await
@@ -114,8 +114,8 @@ impl Publisher {
                     Err(error) => Err(error.into()),
                 };
                 match ended {
-                    Ok(Outcome::Published(_)) => {}
-                    Ok(Outcome::Refused(_, detail)) => {
+                    Ok(Sent::Published(_)) => {}
+                    Ok(Sent::Refused(_, detail)) => {
                         log::warn!("{} could not be ended: {detail}", stream.key);
                     }
                     Err(error) => log::warn!("{} could not be ended: {error:#}", stream.key),

@@ -127,3 +127,45 @@ fn the_pace_is_a_readers_and_scales() {
     let fast = Pace::at_speed(10.0).unwrap();
     assert_eq!(fast.scaled(Duration::from_secs(1)), Duration::from_millis(100));
 }
+
+/// Texts, names and ids that are as long as they may be, or longer than anybody's.
+fn unwieldy(speakers: usize, name: usize, phase: usize, text: usize) -> Transcript {
+    let id = |number: usize| format!("{number:0>64}");
+    let speakers: Vec<_> = (0..speakers)
+        .map(|number| json!({ "id": id(number), "name": "\"".repeat(name), "host": false }))
+        .collect();
+    let script = json!([
+        {"phase": "\u{1}".repeat(phase)},
+        {"speaker": id(0), "text": "é\n\u{2}".repeat(text), "manner": "interjection"},
+        {"summary": "s".repeat(text)},
+    ]);
+    json!({ "title": "t".repeat(name), "speakers": speakers, "script": script })
+        .to_string()
+        .parse()
+        .unwrap()
+}
+
+#[test]
+fn no_event_is_longer_than_the_transcript_says_and_none_is_thought_much_longer() {
+    for (speakers, name, phase, text) in [
+        (1, 1, 1, 1),
+        (1, 500, 1, 1),
+        (1, 1, 500, 1),
+        (1, 1, 1, 500),
+        (300, 9, 1, 1),
+        (2, 300, 300, 300),
+    ] {
+        let transcript = unwieldy(speakers, name, phase, text);
+        let counted = transcript.longest_event();
+        let mut longest = 0;
+        for kind in StreamKind::ALL {
+            let stream = StreamKey::new(kind, "x".repeat(64).parse().unwrap());
+            let mut script = Script::new(stream, transcript.clone(), Pace::default());
+            let steps = std::iter::from_fn(|| script.next(i64::MAX));
+            longest = longest.max(steps.map(|step| step.event.data.get().len()).max().unwrap());
+        }
+        let what = format!("{speakers} {name} {phase} {text}: {longest}, {counted}");
+        assert!(longest <= counted, "{what}");
+        assert!(counted <= longest + 512 + 32 * speakers, "{what}");
+    }
+}

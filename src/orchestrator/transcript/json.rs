@@ -13,6 +13,7 @@ use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::{Cue, Manner, Speaker, Speech, Transcript, TranscriptError};
+use crate::stream_key::is_slug;
 
 /// Longer than any pause for effect, so that a few zeros too many do not hold up a stream for days.
 const SILENCE_MAX: Duration = Duration::from_mins(10);
@@ -147,15 +148,13 @@ impl<'de> Deserialize<'de> for Visible {
     }
 }
 
-/// `[A-Za-z0-9_-]{1,64}`.
+/// An id, as streams have them, too.
 struct Slug(String);
 
 impl<'de> Deserialize<'de> for Slug {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-        let is_met = |text: &str| (1..=64).contains(&text.len()) && text.bytes().all(is_allowed);
         let text = "1 to 64 ASCII letters, digits, `_` or `-`";
-        deserializer.deserialize_str(Rule { is_met, text }).map(Self)
+        deserializer.deserialize_str(Rule { is_met: is_slug, text }).map(Self)
     }
 }
 

@@ -345,6 +345,61 @@ async fn an_application_may_bring_an_authority_of_its_own() {
     assert_eq!(server.get(GRANTED).await.status(), 401);
 }
 
+/// Everybody may do everything.
+#[derive(Debug)]
+struct Everybody;
+
+impl Authority for Everybody {
+    fn access(&self, _: &str) -> Result<Access, Rejected> {
+        Ok(Access::everything())
+    }
+
+    fn ticket_access(&self, _: &str) -> Result<Access, Rejected> {
+        Ok(Access::everything())
+    }
+
+    fn issue_ticket(&self, _: &StreamKey, _: &Access) -> Option<Ticket> {
+        None
+    }
+}
+
+#[actix_web::test]
+async fn in_an_application_pages_of_other_origins_change_nothing_either() {
+    let ok = "https://ok.example";
+    for wants_token in [false, true] {
+        let server = crate::helpers::TestServer::with(|settings| {
+            settings.api = Box::new(move |api| {
+                let api = api.with_origins(&[ok.to_owned()]);
+                if wants_token { api.with_authority(Arc::new(Everybody), "own") } else { api }
+            });
+        })
+        .await;
+        let body = note(1).to_string();
+        let ask = async |method, path: &str, header: (&str, &str)| {
+            let token = ("Authorization", "Bearer x");
+            let headers = [("Content-Type", "application/json"), token, header];
+            let path = format!("{GRANTED}{path}");
+            request(server.address, method, &path, &headers, body.as_bytes()).await
+        };
+        assert_eq!(ask("POST", "/events", ("Origin", ok)).await.status(), 201);
+        for header in [
+            ("Origin", "https://evil.example"),
+            ("Origin", "null"),
+            ("Sec-Fetch-Site", "cross-site"),
+            ("Referer", "https://evil.example/"),
+        ] {
+            for (_, path, ..) in routes().into_iter().filter(|(method, ..)| *method == "POST") {
+                let answer = ask("POST", &path, header).await;
+                let refused = (403, "foreign_origin");
+                assert_eq!((answer.status(), answer.code().as_str()), refused, "{path} {header:?}");
+            }
+        }
+        let shown = ask("GET", "", ("Origin", "https://evil.example")).await.json();
+        assert_eq!(shown["status"], "live", "nobody has stopped it");
+        assert!(shown["lastEventId"].as_str().unwrap().ends_with("-1"), "{shown}");
+    }
+}
+
 #[actix_web::test]
 async fn what_is_sent_to_a_stream_that_has_ended_needs_the_grant_all_the_same() {
     let server = Guarded::start(&[]).await;

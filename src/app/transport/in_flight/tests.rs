@@ -38,7 +38,7 @@ async fn whoever_asks_at_the_last_moment_is_answered_too() {
 }
 
 /// An answer of so many bytes, or without an end.
-async fn answer(in_flight: &InFlight, bytes: Option<usize>) -> Answer {
+async fn answer(in_flight: &InFlight, bytes: Option<usize>) -> CountedBody {
     answer_in(in_flight, &in_flight.room, PAGE_KIB, bytes).await
 }
 
@@ -47,14 +47,14 @@ async fn answer_in(
     room: &Arc<Semaphore>,
     kib: u32,
     bytes: Option<usize>,
-) -> Answer {
+) -> CountedBody {
     let room = Arc::clone(room).acquire_many_owned(kib).await.unwrap();
     let size = bytes.map_or(BodySize::Stream, |bytes| BodySize::Sized(bytes as u64));
     let asked = Arc::new(in_flight.begin(0).answered(size, room));
-    Answer::of(vec![0; bytes.unwrap_or(1)], Some(asked))
+    CountedBody::of(vec![0; bytes.unwrap_or(1)], Some(asked))
 }
 
-fn next(answer: &mut Answer) -> Option<Bytes> {
+fn next(answer: &mut CountedBody) -> Option<Bytes> {
     let next = std::future::poll_fn(|cx| Pin::new(&mut *answer).poll_next(cx));
     next.now_or_never().unwrap().map(Result::unwrap)
 }
