@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use super::change::{Change, Token};
+use super::change::{Change, Token, voice};
 
 /// How far a stream has come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -99,11 +99,38 @@ pub struct OpenUtterance {
     pub segment: Option<String>,
     /// What has been said so far.
     pub text: String,
-    #[serde(skip)]
-    voice: String,
     /// There was no room for more: the text stays what it is, without a hole, until it is whole.
     #[serde(skip)]
     is_cut: bool,
+}
+
+impl OpenUtterance {
+    /// The utterance that this token begins, before anything is said.
+    fn begun_by(token: &Token) -> Self {
+        Self {
+            participant: token.participant.clone(),
+            persona: token.persona.clone(),
+            name: token.name.clone(),
+            segment: token.segment.clone(),
+            text: String::new(),
+            is_cut: false,
+        }
+    }
+
+    fn voice(&self) -> &str {
+        voice(&self.participant, self.persona.as_deref())
+    }
+
+    fn is_continued_by(&self, token: &Token) -> bool {
+        self.voice() == token.voice() && self.segment == token.segment
+    }
+
+    /// What a snapshot holds of it: names may be as long as texts.
+    fn bytes(&self) -> usize {
+        let Self { participant, persona, name, segment, text, is_cut: _ } = self;
+        let texts = [Some(participant), persona.as_ref(), Some(name), segment.as_ref(), Some(text)];
+        texts.into_iter().flatten().map(String::len).sum()
+    }
 }
 
 /// Every utterance that is being spoken, in the order in which they were begun.
@@ -114,7 +141,7 @@ pub(crate) struct OpenText {
 }
 
 impl OpenText {
-    /// How much open text a stream keeps, in bytes; past it, no text grows any more.
+    /// How much open text a stream keeps, in bytes, with the names of who speaks; past it, no text grows any more.
     pub(crate) const MAX_BYTES: usize = 256 * 1024;
     /// How many utterances may be open at once; past it, the oldest is forgotten.
     pub(crate) const MAX_UTTERANCES: usize = 64;
@@ -122,7 +149,7 @@ impl OpenText {
     /// Adds a token, or closes a voice, as the event says.
     pub(crate) fn apply(&mut self, change: &Change) {
         if let Some(voice) = &change.closes {
-            self.retain(|open| open.voice != *voice);
+            self.retain(|open| open.voice() != voice);
         }
         if change.status == Some(Status::Completed) {
             self.retain(|_| false);
@@ -146,24 +173,9 @@ impl OpenText {
     }
 
     fn add(&mut self, token: &Token) {
-        let is_same =
-            |open: &OpenUtterance| open.voice == token.voice && open.segment == token.segment;
-        let at = self.utterances.iter().position(is_same).unwrap_or_else(|| {
-            if self.utterances.len() == Self::MAX_UTTERANCES {
-                self.bytes -= self.utterances.remove(0).text.len();
-            }
-            self.utterances.push(OpenUtterance {
-                participant: token.participant.clone(),
-                persona: token.persona.clone(),
-                name: token.name.clone(),
-                segment: token.segment.clone(),
-                text: String::new(),
-                voice: token.voice.clone(),
-                is_cut: false,
-            });
-            self.utterances.len() - 1
-        });
-        let Some(open) = self.utterances.get_mut(at) else { return };
+        let known = self.utterances.iter().position(|open| open.is_continued_by(token));
+        let at = known.or_else(|| self.begin(token));
+        let Some(open) = at.and_then(|at| self.utterances.get_mut(at)) else { return };
         open.is_cut |= self.bytes + token.text.len() > Self::MAX_BYTES;
         if !open.is_cut {
             open.text.push_str(&token.text);
@@ -171,9 +183,27 @@ impl OpenText {
         }
     }
 
+    /// Opens an utterance, in the place of the oldest if there are too many. Where its names have no room, it is not
+    /// opened: whoever is live hears it all the same, and others get it when it is whole.
+    fn begin(&mut self, token: &Token) -> Option<usize> {
+        let new = OpenUtterance::begun_by(token);
+        let is_full = self.utterances.len() == Self::MAX_UTTERANCES;
+        let room = self.utterances.first().filter(|_| is_full).map_or(0, OpenUtterance::bytes);
+        let bytes = self.bytes - room + new.bytes();
+        if bytes > Self::MAX_BYTES {
+            return None;
+        }
+        if is_full {
+            self.utterances.remove(0);
+        }
+        self.utterances.push(new);
+        self.bytes = bytes;
+        Some(self.utterances.len() - 1)
+    }
+
     fn retain(&mut self, keep: impl FnMut(&OpenUtterance) -> bool) {
         self.utterances.retain(keep);
-        self.bytes = self.utterances.iter().map(|open| open.text.len()).sum();
+        self.bytes = self.utterances.iter().map(OpenUtterance::bytes).sum();
     }
 }
 
@@ -283,7 +313,6 @@ mod tests {
         let mut open = OpenText::default();
         let token = |voice: usize, text: &str| Change {
             token: Some(Token {
-                voice: voice.to_string(),
                 participant: voice.to_string(),
                 persona: None,
                 name: voice.to_string(),
@@ -307,6 +336,46 @@ mod tests {
         }
         let bytes: usize = open.utterances().iter().map(|open| open.text.len()).sum();
         assert!(bytes <= OpenText::MAX_BYTES, "{bytes}");
+    }
+
+    #[test]
+    fn names_are_bounded_with_the_text_and_one_that_has_no_room_forgets_no_other() {
+        let spoken = |speaker: &str, segment: &str| {
+            let data = serde_json::json!({ "speaker": speaker, "token": "x", "segment": segment });
+            vocabulary(StreamKind::Debate).read("token", &data.to_string()).unwrap()
+        };
+        let kept = |open: &OpenText| serde_json::to_string(open.utterances()).unwrap().len();
+        for (speaker, segment) in [(65_000, 1), (1, 65_000), (30_000, 35_000)] {
+            let mut open = OpenText::default();
+            open.apply(&spoken("Con", "1"));
+            for number in 10..90 {
+                let speaker = format!("{number}{}", "s".repeat(speaker));
+                open.apply(&spoken(&speaker, &"t".repeat(segment)));
+            }
+            let bytes = kept(&open);
+            assert!(bytes < OpenText::MAX_BYTES + 1000, "{bytes} of {speaker} and {segment}");
+            assert!(bytes > OpenText::MAX_BYTES / 2, "{bytes} of {speaker} and {segment}");
+            assert_eq!(open_texts(&open)[0], ("Con", "x"), "it was there first");
+        }
+        // As many as may be open, and no room for a long name in the place of the oldest.
+        let mut open = OpenText::default();
+        let long = "s".repeat(OpenText::MAX_BYTES / 2);
+        open.apply(&spoken("Con", "1"));
+        for number in 1..OpenText::MAX_UTTERANCES {
+            open.apply(&spoken(&format!("Pro {number}"), "1"));
+        }
+        for _ in 0..OpenText::MAX_UTTERANCES {
+            open.apply(&spoken(&long, "1"));
+        }
+        assert_eq!(open.utterances().len(), OpenText::MAX_UTTERANCES);
+        assert_eq!(open_texts(&open)[0], ("Con", "x"), "it was forgotten for nothing");
+        // What has been closed leaves room.
+        for number in 1..OpenText::MAX_UTTERANCES {
+            let closes = Some(format!("Pro {number}"));
+            open.apply(&Change { closes, ..Change::NONE });
+        }
+        open.apply(&spoken("Pro", "1"));
+        assert_eq!(open_texts(&open), [("Con", "x"), ("Pro", "x")]);
     }
 
     #[test]
