@@ -9,6 +9,7 @@ pub mod debate;
 mod id;
 mod idempotency;
 mod json;
+mod open_text;
 mod snapshot;
 mod vocabulary;
 
@@ -19,14 +20,15 @@ pub(crate) use self::{
     change::Change,
     idempotency::KeyedDigest,
     json::{compact, object, read, reason},
-    snapshot::OpenText,
+    open_text::OpenText,
     vocabulary::{Heartbeat, Vocabulary, vocabulary},
 };
 pub use self::{
     id::{Epoch, EventId, InvalidEventId},
     idempotency::{IdempotencyKey, InvalidIdempotencyKey},
     json::JsonError,
-    snapshot::{OpenUtterance, Snapshot, Status},
+    open_text::OpenUtterance,
+    snapshot::{Snapshot, Status},
     vocabulary::PayloadError,
 };
 

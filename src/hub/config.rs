@@ -30,7 +30,8 @@ pub struct HubConfig {
     pub clients_per_subject_max: usize,
     /// Streams in memory; past it, what concerns another one is refused until one of them leaves. Default 65,536: more
     /// than the connections, and as many as one who publishes each time to another stream, a thousand a second, keeps
-    /// for [`idle_after`](Self::idle_after).
+    /// for [`idle_after`](Self::idle_after). An empty one takes some 3 KiB; the bound on what they hold is that of
+    /// [`history_bytes`](Self::history_bytes) and of the text under way, for each.
     pub streams_max: usize,
     /// Deliveries that wait for one client before it falls behind. Default 64.
     ///

@@ -1,17 +1,16 @@
 //! The registry: which stream is whose, who is connected, and where a message goes.
 
-use std::{
-    collections::{HashMap, hash_map},
-    hash::Hash,
-    net::IpAddr,
-    sync::Arc,
-};
+mod places;
+
+use std::{collections::HashMap, sync::Arc};
 
 use actix::{Actor, AsyncContext, Context, Handler, MessageResult, ResponseFuture};
 use futures_util::future;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use self::places::Places;
+pub(crate) use self::places::is_of_own_network;
 use super::{
     answer::Passed,
     broadcast::{Broadcast, PublishError},
@@ -44,11 +43,7 @@ pub struct Registry {
     /// What waits to be stored, on all streams.
     pending: Budget,
     streams: HashMap<StreamKey, Entry>,
-    clients: usize,
-    /// How many clients come from each address.
-    addresses: HashMap<IpAddr, usize>,
-    /// How many clients there are in each name.
-    subjects: HashMap<Arc<str>, usize>,
+    places: Places,
     totals: Totals,
     /// Waits for the last client to go, once the hub is shutting down.
     shutting_down: Option<Vec<oneshot::Sender<()>>>,
@@ -88,9 +83,7 @@ impl Registry {
             clock,
             store,
             streams: HashMap::new(),
-            clients: 0,
-            addresses: HashMap::new(),
-            subjects: HashMap::new(),
+            places: Places::default(),
             totals: Totals::default(),
             shutting_down: None,
         }
@@ -103,18 +96,12 @@ impl Registry {
         ctx: &Context<Self>,
     ) -> Result<Arc<Way>, ConnectError> {
         self.check_room_for(connect)?;
-        let peer = self.counted_by(&connect.peer);
+        let peer = Places::counted(&connect.peer, &self.config);
         let backlog = Arc::clone(connect.handle.backlog());
         let entry = self.entry(&connect.stream, ctx).ok_or(ConnectError::Full)?;
         entry.clients.insert(connect.subscriber, Client { peer: peer.clone(), backlog });
         let way = Arc::clone(&entry.way);
-        self.clients += 1;
-        if let Some(address) = peer.address {
-            *self.addresses.entry(address).or_default() += 1;
-        }
-        if let Some(subject) = peer.subject {
-            *self.subjects.entry(subject).or_default() += 1;
-        }
+        self.places.take(&peer);
         Ok(way)
     }
 
@@ -122,24 +109,12 @@ impl Registry {
         if self.shutting_down.is_some() {
             return Err(ConnectError::ShuttingDown);
         }
-        let config = &self.config;
-        let Peer { address, subject } = self.counted_by(&connect.peer);
-        let from_there = address.and_then(|address| self.addresses.get(&address));
-        let in_that_name = subject.and_then(|subject| self.subjects.get(&subject));
-        let of_the_stream = self.streams.get(&connect.stream).map(|entry| entry.clients.len());
-        let is_full = self.clients >= config.clients_max
-            || of_the_stream.is_some_and(|clients| clients >= config.clients_per_stream_max)
-            || from_there.is_some_and(|clients| *clients >= config.clients_per_address_max)
-            || in_that_name.is_some_and(|clients| *clients >= config.clients_per_subject_max);
+        let peer = Places::counted(&connect.peer, &self.config);
+        let of_the_stream = self.streams.get(&connect.stream).map_or(0, |it| it.clients.len());
+        let is_full = of_the_stream >= self.config.clients_per_stream_max
+            || !self.places.are_left_for(&peer, &self.config);
         // A client that is gone has said so already; what it said must stay the last word.
         if is_full || !connect.handle.is_connected() { Err(ConnectError::Full) } else { Ok(()) }
-    }
-
-    /// What of this is counted: an address of our own network may be a proxy, and everybody's.
-    fn counted_by(&self, peer: &Peer) -> Peer {
-        let is_counted =
-            |address: &IpAddr| self.config.counts_own_network || !is_of_own_network(*address);
-        Peer { address: peer.address.filter(is_counted), subject: peer.subject.clone() }
     }
 
     /// The limit that a publish does not keep, if there is one.
@@ -175,23 +150,6 @@ impl Registry {
             entry.way = start();
         }
         Some(entry)
-    }
-}
-
-/// Whether an address is this machine's or of a network that is not the open one.
-pub(crate) fn is_of_own_network(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => v4.is_loopback() || v4.is_private() || v4.is_link_local(),
-        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
-    }
-}
-
-fn forget_one<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: K) {
-    if let hash_map::Entry::Occupied(mut clients) = counts.entry(key) {
-        *clients.get_mut() -= 1;
-        if *clients.get() == 0 {
-            clients.remove();
-        }
     }
 }
 
@@ -233,17 +191,10 @@ impl Handler<Disconnect> for Registry {
             return;
         };
         if let Some(Client { peer, backlog }) = entry.clients.remove(&gone.subscriber) {
-            let Peer { address, subject } = peer;
-            self.clients -= 1;
+            self.places.give_back(peer);
             // One that its stream has not taken in was never counted as a connection.
             if backlog.has_joined() {
                 self.totals.disconnected(gone.reason);
-            }
-            if let Some(address) = address {
-                forget_one(&mut self.addresses, address);
-            }
-            if let Some(subject) = subject {
-                forget_one(&mut self.subjects, subject);
             }
             if entry.is_over() {
                 self.streams.remove(&gone.stream);
@@ -251,7 +202,7 @@ impl Handler<Disconnect> for Registry {
                 entry.way.tell(gone);
             }
         }
-        if self.clients == 0 {
+        if self.places.are_free() {
             for waiting in self.shutting_down.iter_mut().flat_map(|waiting| waiting.drain(..)) {
                 let _ = waiting.send(());
             }
@@ -376,10 +327,10 @@ impl Handler<Shutdown> for Registry {
     fn handle(&mut self, shutdown: Shutdown, _: &mut Self::Context) -> Self::Result {
         let (last, gone) = oneshot::channel();
         let waiting = self.shutting_down.get_or_insert_default();
-        if self.clients > 0 {
-            waiting.push(last);
-        } else {
+        if self.places.are_free() {
             let _ = last.send(());
+        } else {
+            waiting.push(last);
         }
         for entry in self.streams.values() {
             // One whose mailbox is full has its connections closed by the server instead.

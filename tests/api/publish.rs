@@ -313,6 +313,7 @@ async fn a_publish_to_one_client_reaches_it_alone_and_is_not_stored() {
         (nobody, of(65_537), 413),
     ] {
         let answer = server.post(path, &body).await;
-        assert_eq!(answer.status(), status, "{path} {body}: {}", answer.text());
+        let beginning: String = body.to_string().chars().take(100).collect();
+        assert_eq!(answer.status(), status, "{path} {beginning}: {}", answer.text());
     }
 }
