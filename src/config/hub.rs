@@ -66,6 +66,10 @@ pub(crate) struct HubSettings {
     )]
     pub(crate) max_clients_per_subject: usize,
 
+    /// Streams in memory: those that are followed, or were published to in the last minutes
+    #[arg(long, env = "CLEARSIDE_MAX_STREAMS", value_name = "N", default_value_t = 65_536, value_parser = positive)]
+    pub(crate) max_streams: usize,
+
     /// Deliveries that may wait for one connection before it falls behind
     #[arg(long, env = "CLEARSIDE_MAILBOX", value_name = "N", default_value_t = 64, value_parser = positive)]
     pub(crate) mailbox: usize,
@@ -108,6 +112,7 @@ impl HubSettings {
             clients_per_address_max: per_address.unwrap_or(default.clients_per_address_max),
             counts_own_network: per_address.is_some(),
             clients_per_subject_max: self.max_clients_per_subject,
+            streams_max: self.max_streams,
             mailbox_capacity: self.mailbox,
             history_events: self.history,
             event_bytes_max: self.max_event_bytes,

@@ -15,7 +15,7 @@ pub(crate) struct Change {
     /// One turn more, where it does not.
     pub(crate) another_turn: bool,
     pub(crate) token: Option<Token>,
-    /// The voice whose open text ends here.
+    /// The [voice](Token::voice) whose open text ends here.
     pub(crate) closes: Option<String>,
 }
 
@@ -48,8 +48,6 @@ impl Change {
 /// A piece of what is being said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Token {
-    /// What an utterance and its tokens have in common.
-    pub(crate) voice: String,
     pub(crate) participant: String,
     pub(crate) persona: Option<String>,
     /// The speaker, as it is shown.
@@ -59,10 +57,19 @@ pub(crate) struct Token {
 }
 
 impl Token {
-    fn bytes(&self) -> usize {
-        let Self { voice, participant, persona, name, segment, text } = self;
-        let texts =
-            [Some(voice), Some(participant), persona.as_ref(), Some(name), segment.as_ref()];
-        text.len() + texts.into_iter().flatten().map(String::len).sum::<usize>()
+    /// What an utterance and its tokens have in common.
+    pub(super) fn voice(&self) -> &str {
+        voice(&self.participant, self.persona.as_deref())
     }
+
+    fn bytes(&self) -> usize {
+        let Self { participant, persona, name, segment, text } = self;
+        let texts = [Some(participant), persona.as_ref(), Some(name), segment.as_ref(), Some(text)];
+        texts.into_iter().flatten().map(String::len).sum()
+    }
+}
+
+/// Who is heard: a persona, where participants have them.
+pub(super) fn voice<'a>(participant: &'a str, persona: Option<&'a str>) -> &'a str {
+    persona.unwrap_or(participant)
 }

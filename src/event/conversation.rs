@@ -170,7 +170,6 @@ impl Vocabulary for Conversation {
             "conversation_token" => {
                 let spoken: Token = payload(data)?;
                 let token = SpokenToken {
-                    voice: spoken.persona_slug.clone(),
                     participant: spoken.participant_id,
                     persona: Some(spoken.persona_slug),
                     name: spoken.persona_name,

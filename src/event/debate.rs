@@ -95,7 +95,6 @@ impl Vocabulary for Debate {
             "token" => {
                 let Token { speaker, token, segment } = payload(data)?;
                 let token = SpokenToken {
-                    voice: speaker.clone(),
                     participant: speaker.clone(),
                     persona: None,
                     name: speaker,

@@ -1,11 +1,11 @@
 //! A stream's state, folded from its events.
 //!
-//! Two layers: the [`Snapshot`] is folded from durable events and stored beside them; the [`OpenText`] is
-//! what tokens have spelt so far, lives in memory and is closed by the utterance that ends them.
+//! Two layers: the [`Snapshot`] is folded from durable events and stored beside them; the [`OpenText`](super::OpenText)
+//! is what tokens have spelt so far.
 
 use serde::Serialize;
 
-use super::change::{Change, Token};
+use super::change::Change;
 
 /// How far a stream has come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -91,102 +91,13 @@ impl Snapshot {
     }
 }
 
-/// An utterance that is being spoken: its text so far.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(ts_rs::TS))]
-pub struct OpenUtterance {
-    /// Who speaks.
-    pub participant: String,
-    /// The persona that speaks.
-    pub persona: Option<String>,
-    /// Who speaks, as it is shown.
-    pub name: String,
-    /// Which of the speaker's texts this is.
-    pub segment: Option<String>,
-    /// What has been said so far.
-    pub text: String,
-    #[serde(skip)]
-    voice: String,
-    /// There was no room for more: the text stays what it is, without a hole, until it is whole.
-    #[serde(skip)]
-    is_cut: bool,
-}
-
-/// Every utterance that is being spoken, in the order in which they were begun.
-#[derive(Debug, Default)]
-pub(crate) struct OpenText {
-    utterances: Vec<OpenUtterance>,
-    bytes: usize,
-}
-
-impl OpenText {
-    /// How much open text a stream keeps, in bytes; past it, no text grows any more.
-    pub(crate) const MAX_BYTES: usize = 256 * 1024;
-    /// How many utterances may be open at once; past it, the oldest is forgotten.
-    pub(crate) const MAX_UTTERANCES: usize = 64;
-
-    /// Adds a token, or closes a voice, as the event says.
-    pub(crate) fn apply(&mut self, change: &Change) {
-        if let Some(voice) = &change.closes {
-            self.retain(|open| open.voice != *voice);
-        }
-        if change.status == Some(Status::Completed) {
-            self.retain(|_| false);
-        }
-        if let Some(token) = &change.token {
-            self.add(token);
-        }
-    }
-
-    /// Who speaks: the voice that was opened last.
-    pub(crate) fn speaker(&self) -> Option<&str> {
-        self.utterances.last().map(|open| open.name.as_str())
-    }
-
-    pub(crate) fn utterances(&self) -> &[OpenUtterance] {
-        &self.utterances
-    }
-
-    pub(crate) const fn is_empty(&self) -> bool {
-        self.utterances.is_empty()
-    }
-
-    fn add(&mut self, token: &Token) {
-        let is_same =
-            |open: &OpenUtterance| open.voice == token.voice && open.segment == token.segment;
-        let at = self.utterances.iter().position(is_same).unwrap_or_else(|| {
-            if self.utterances.len() == Self::MAX_UTTERANCES {
-                self.bytes -= self.utterances.remove(0).text.len();
-            }
-            self.utterances.push(OpenUtterance {
-                participant: token.participant.clone(),
-                persona: token.persona.clone(),
-                name: token.name.clone(),
-                segment: token.segment.clone(),
-                text: String::new(),
-                voice: token.voice.clone(),
-                is_cut: false,
-            });
-            self.utterances.len() - 1
-        });
-        let Some(open) = self.utterances.get_mut(at) else { return };
-        open.is_cut |= self.bytes + token.text.len() > Self::MAX_BYTES;
-        if !open.is_cut {
-            open.text.push_str(&token.text);
-            self.bytes += token.text.len();
-        }
-    }
-
-    fn retain(&mut self, keep: impl FnMut(&OpenUtterance) -> bool) {
-        self.utterances.retain(keep);
-        self.bytes = self.utterances.iter().map(|open| open.text.len()).sum();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{event::vocabulary, stream_key::StreamKind};
+    use crate::{
+        event::{OpenText, vocabulary},
+        stream_key::StreamKind,
+    };
 
     fn fold(kind: StreamKind, events: &[(&str, &str)]) -> (Snapshot, OpenText) {
         let mut folded = (Snapshot::default(), OpenText::default());
@@ -196,13 +107,6 @@ mod tests {
             folded.1.apply(&change);
         }
         folded
-    }
-
-    fn open_texts(open: &OpenText) -> Vec<(&str, &str)> {
-        open.utterances()
-            .iter()
-            .map(|open| (open.participant.as_str(), open.text.as_str()))
-            .collect()
     }
 
     #[test]
@@ -234,7 +138,8 @@ mod tests {
                 summary: None,
             }
         );
-        assert_eq!(open_texts(&open), [("Pro", "Because")]);
+        let spoken = open.utterances().iter().map(|open| (open.name.as_str(), open.text.as_str()));
+        assert!(spoken.eq([("Pro", "Because")]), "{open:?}");
         assert_eq!(open.speaker(), Some("Pro"));
     }
 
@@ -282,73 +187,5 @@ mod tests {
         }
         let (snapshot, _) = fold(StreamKind::Conversation, &[("phase_transition", "{}")]);
         assert_eq!(snapshot, Snapshot { status: Status::Live, ..Snapshot::default() });
-    }
-
-    #[test]
-    fn open_text_is_bounded() {
-        let mut open = OpenText::default();
-        let token = |voice: usize, text: &str| Change {
-            token: Some(Token {
-                voice: voice.to_string(),
-                participant: voice.to_string(),
-                persona: None,
-                name: voice.to_string(),
-                segment: None,
-                text: text.into(),
-            }),
-            ..Change::NONE
-        };
-        for voice in 0..1000 {
-            open.apply(&token(voice, "x"));
-        }
-        assert_eq!(open.utterances().len(), OpenText::MAX_UTTERANCES);
-        let long = "x".repeat(60_000);
-        for voice in 0..20 {
-            open.apply(&token(voice, &long));
-        }
-        let bytes: usize = open.utterances().iter().map(|open| open.text.len()).sum();
-        assert!(bytes <= OpenText::MAX_BYTES, "{bytes}");
-        for _ in 0..20 {
-            open.apply(&token(19, &long));
-        }
-        let bytes: usize = open.utterances().iter().map(|open| open.text.len()).sum();
-        assert!(bytes <= OpenText::MAX_BYTES, "{bytes}");
-    }
-
-    #[test]
-    fn open_text_that_is_too_long_stays_a_prefix_until_its_utterance_ends_it() {
-        let mut open = OpenText::default();
-        let token = |voice: &str, text: &str| {
-            let data = serde_json::json!({ "speaker": voice, "token": text }).to_string();
-            vocabulary(StreamKind::Debate).read("token", &data).unwrap()
-        };
-        let utterance = |voice: &str| Change { closes: Some(voice.into()), ..Change::NONE };
-        let mut spoken = String::new();
-        open.apply(&token("Con", "Wait"));
-        while spoken.len() <= OpenText::MAX_BYTES + 20_000 {
-            let text = format!("{} ", "x".repeat(spoken.len() % 777));
-            open.apply(&token("Pro", &text));
-            spoken.push_str(&text);
-        }
-        let said = |open: &OpenText| {
-            let texts = open_texts(open).into_iter();
-            texts.map(|(who, text)| (who.to_owned(), text.to_owned())).collect::<Vec<_>>()
-        };
-        let kept = said(&open);
-        assert_eq!(kept[0], ("Con".into(), "Wait".into()), "the others keep theirs");
-        assert_eq!((kept.len(), kept[1].0.as_str()), (2, "Pro"), "it is not opened anew");
-        assert!(spoken.starts_with(&kept[1].1), "it is a prefix");
-        assert!(kept[1].1.len() > OpenText::MAX_BYTES - 1000, "it is as long as it may be");
-        // A shorter token that would fit would leave a hole before it.
-        open.apply(&token("Pro", "y"));
-        assert_eq!(said(&open), kept);
-        open.apply(&utterance("Con"));
-        open.apply(&token("Pro", "y"));
-        assert_eq!(said(&open), kept[1..], "nor is there one once there is room");
-
-        open.apply(&utterance("Pro"));
-        assert!(open.is_empty());
-        open.apply(&token("Pro", "Anew"));
-        assert_eq!(open_texts(&open), [("Pro", "Anew")]);
     }
 }

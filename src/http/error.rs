@@ -276,6 +276,9 @@ impl From<PublishError> for ApiError {
 impl From<SendToClientError> for ApiError {
     fn from(error: SendToClientError) -> Self {
         match error {
+            SendToClientError::TooLarge { .. } => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", error.to_string())
+            }
             SendToClientError::Unknown => Self::not_found(error.to_string()),
             SendToClientError::Busy => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "client_busy", error.to_string())

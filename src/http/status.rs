@@ -26,8 +26,8 @@ const LIMIT_MAX: usize = 100;
 const LOOK: usize = 200;
 const LOOKS_MAX: usize = 50;
 
-/// How long the hub may take to answer before it counts as dead.
-const LIVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the hub may take to say how it is before it counts as unwell.
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -172,18 +172,58 @@ pub(super) async fn stats(
 }
 
 pub(super) async fn live(state: Data<ApiState>) -> HttpResponse {
-    let answered = tokio::time::timeout(LIVE_TIMEOUT, state.hub.is_alive()).await;
-    health(answered.unwrap_or(false))
+    health(state.hub.is_alive()).await
 }
 
 pub(super) async fn ready(state: Data<ApiState>) -> HttpResponse {
-    health(state.hub.is_ready().await)
+    health(state.hub.is_ready()).await
 }
 
-fn health(is_well: bool) -> HttpResponse {
-    let (mut answer, status) = match is_well {
+async fn health(is_well: impl Future<Output = bool>) -> HttpResponse {
+    let is_well = tokio::time::timeout(HEALTH_TIMEOUT, is_well).await;
+    let (mut answer, status) = match is_well.unwrap_or(false) {
         true => (HttpResponse::Ok(), "ok"),
         false => (HttpResponse::ServiceUnavailable(), "unavailable"),
     };
     answer.json(serde_json::json!({ "status": status }))
+}
+
+#[cfg(test)]
+mod tests {
+    use actix::{AsyncContext, Handler, Message, fut};
+    use actix_web::http::StatusCode;
+
+    use super::*;
+    use crate::{Api, DatabaseUrl, HubConfig, Store, hub::Registry};
+
+    /// Keeps the registry from reading any more mail.
+    #[derive(Message)]
+    #[rtype(result = "()")]
+    struct Stall;
+
+    impl Handler<Stall> for Registry {
+        type Result = ();
+
+        fn handle(&mut self, _: Stall, ctx: &mut Self::Context) {
+            ctx.wait(fut::wrap_future(std::future::pending()));
+        }
+    }
+
+    #[actix_web::test]
+    async fn a_hub_that_does_not_answer_is_neither_alive_nor_ready() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&DatabaseUrl::file(folder.path().join("test.db"))).unwrap();
+        let hub = Hub::start(&actix::Arbiter::current(), store, HubConfig::default());
+        let state = Data::from(Api::new(hub.clone()).state);
+        let both = async || {
+            let (live, ready) = tokio::join!(live(state.clone()), ready(state.clone()));
+            (live.status(), ready.status())
+        };
+        assert_eq!(both().await, (StatusCode::OK, StatusCode::OK));
+        hub.registry().send(Stall).await.unwrap();
+        tokio::time::pause();
+        let unavailable = StatusCode::SERVICE_UNAVAILABLE;
+        let answers = tokio::time::timeout(Duration::from_secs(600), both()).await;
+        assert_eq!(answers, Ok((unavailable, unavailable)));
+    }
 }

@@ -162,7 +162,7 @@ pub enum PublishError {
     #[error("{0}")]
     Unreachable(String),
     /// Too many publishes wait already, for this stream or in all.
-    #[error("too many publishes are waiting to be stored")]
+    #[error("too many publishes are waiting to be stored, or too many streams are in memory")]
     Overloaded,
     /// The events could not be stored, or the hub is gone. Nobody has seen them; yet a commit that failed
     /// may turn out to have reached the disk. Whoever used an idempotency key can simply try again.

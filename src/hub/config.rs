@@ -32,6 +32,11 @@ pub struct HubConfig {
     pub counts_own_network: bool,
     /// Connections in one name, that is of one token or of all that name the same subject. Default 1,000.
     pub clients_per_subject_max: usize,
+    /// Streams in memory; past it, what concerns another one is refused until one of them leaves. Default 65,536: more
+    /// than the connections, and as many as one who publishes each time to another stream, a thousand a second, keeps
+    /// for [`idle_after`](Self::idle_after). An empty one takes some 3 KiB; the bound on what they hold is that of
+    /// [`history_bytes`](Self::history_bytes) and of the text under way, for each.
+    pub streams_max: usize,
     /// Deliveries that wait for one client before it falls behind. Default 64.
     ///
     /// What waits is shared between the clients of a stream: a delivery costs each some 100 bytes. See
@@ -99,6 +104,7 @@ impl Default for HubConfig {
             clients_per_address_max: 1_000,
             counts_own_network: false,
             clients_per_subject_max: 1_000,
+            streams_max: 65_536,
             mailbox_capacity: 64,
             history_events: 256,
             history_bytes: 256 * 1024,

@@ -45,6 +45,12 @@ impl SendToClient {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendToClientError {
+    /// The payload is longer than the hub takes.
+    #[error("the data is longer than {limit} bytes")]
+    TooLarge {
+        /// The limit, in bytes.
+        limit: usize,
+    },
     /// Nobody of that id follows the stream.
     #[error("no such client follows this stream")]
     Unknown,
@@ -128,7 +134,7 @@ pub struct Peer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// The hub, or the stream, has as many as it takes.
+    /// The hub, or the stream, has as many as it takes; or there is no room for another stream.
     #[error("there are too many connections")]
     Full,
     /// The hub is shutting down.
@@ -246,6 +252,11 @@ pub(crate) struct StreamIdle {
     pub(crate) address: Addr<StreamActor>,
     pub(crate) handled: u64,
 }
+
+/// A stream's actor is gone, whatever became of it.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct StreamGone(pub(crate) StreamKey);
 
 /// Tells an idle stream's actor to stop: the registry has forgotten it.
 #[derive(Debug, Message)]

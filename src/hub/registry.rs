@@ -1,16 +1,16 @@
 //! The registry: which stream is whose, who is connected, and where a message goes.
 
-use std::{
-    collections::{HashMap, hash_map},
-    hash::Hash,
-    net::IpAddr,
-    sync::Arc,
-};
+mod places;
+
+use std::{collections::HashMap, sync::Arc};
 
 use actix::{Actor, AsyncContext, Context, Handler, MessageResult, ResponseFuture};
+use futures_util::future;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use self::places::Places;
+pub(crate) use self::places::is_of_own_network;
 use super::{
     answer::Passed,
     broadcast::{Broadcast, PublishError},
@@ -19,7 +19,7 @@ use super::{
     delivery::Chunk,
     messages::{
         ClientCounts, Connect, ConnectError, Disconnect, HubStats, Inspect, Inspection, NextChunk,
-        Peer, Retire, SendToClient, SendToClientError, Shutdown, Stats, StreamIdle,
+        Peer, Retire, SendToClient, SendToClientError, Shutdown, Stats, StreamGone, StreamIdle,
     },
     stream_actor::StreamActor,
     subscriber::Backlog,
@@ -43,11 +43,7 @@ pub struct Registry {
     /// What waits to be stored, on all streams.
     pending: Budget,
     streams: HashMap<StreamKey, Entry>,
-    clients: usize,
-    /// How many clients come from each address.
-    addresses: HashMap<IpAddr, usize>,
-    /// How many clients there are in each name.
-    subjects: HashMap<Arc<str>, usize>,
+    places: Places,
     totals: Totals,
     /// Waits for the last client to go, once the hub is shutting down.
     shutting_down: Option<Vec<oneshot::Sender<()>>>,
@@ -56,6 +52,13 @@ pub struct Registry {
 pub(super) struct Entry {
     pub(super) way: Arc<Way>,
     clients: HashMap<Uuid, Client>,
+}
+
+impl Entry {
+    /// Whether nothing is left of the stream here: its actor is gone, and whoever followed it.
+    fn is_over(&self) -> bool {
+        self.clients.is_empty() && !self.way.is_open()
+    }
 }
 
 /// One that is connected.
@@ -80,34 +83,38 @@ impl Registry {
             clock,
             store,
             streams: HashMap::new(),
-            clients: 0,
-            addresses: HashMap::new(),
-            subjects: HashMap::new(),
+            places: Places::default(),
             totals: Totals::default(),
             shutting_down: None,
         }
     }
 
-    /// Why this client is not taken in, if it is not.
-    fn refusal(&self, connect: &Connect) -> Option<ConnectError> {
-        if self.shutting_down.is_some() {
-            return Some(ConnectError::ShuttingDown);
-        }
-        let Peer { address, subject } = self.counted_by(&connect.peer);
-        let from_there = address.and_then(|address| self.addresses.get(&address));
-        let in_that_name = subject.and_then(|subject| self.subjects.get(&subject));
-        let is_full = self.clients >= self.config.clients_max
-            || from_there.is_some_and(|clients| *clients >= self.config.clients_per_address_max)
-            || in_that_name.is_some_and(|clients| *clients >= self.config.clients_per_subject_max);
-        // A client that is gone has said so already; what it said must stay the last word.
-        (is_full || !connect.handle.is_connected()).then_some(ConnectError::Full)
+    /// Counts a client in; the way is that to its stream's actor, which has not heard of it yet.
+    fn count_in(
+        &mut self,
+        connect: &Connect,
+        ctx: &Context<Self>,
+    ) -> Result<Arc<Way>, ConnectError> {
+        self.check_room_for(connect)?;
+        let peer = Places::counted(&connect.peer, &self.config);
+        let backlog = Arc::clone(connect.handle.backlog());
+        let entry = self.entry(&connect.stream, ctx).ok_or(ConnectError::Full)?;
+        entry.clients.insert(connect.subscriber, Client { peer: peer.clone(), backlog });
+        let way = Arc::clone(&entry.way);
+        self.places.take(&peer);
+        Ok(way)
     }
 
-    /// What of this is counted: an address of our own network may be a proxy, and everybody's.
-    fn counted_by(&self, peer: &Peer) -> Peer {
-        let is_counted =
-            |address: &IpAddr| self.config.counts_own_network || !is_of_own_network(*address);
-        Peer { address: peer.address.filter(is_counted), subject: peer.subject.clone() }
+    fn check_room_for(&self, connect: &Connect) -> Result<(), ConnectError> {
+        if self.shutting_down.is_some() {
+            return Err(ConnectError::ShuttingDown);
+        }
+        let peer = Places::counted(&connect.peer, &self.config);
+        let of_the_stream = self.streams.get(&connect.stream).map_or(0, |it| it.clients.len());
+        let is_full = of_the_stream >= self.config.clients_per_stream_max
+            || !self.places.are_left_for(&peer, &self.config);
+        // A client that is gone has said so already; what it said must stay the last word.
+        if is_full || !connect.handle.is_connected() { Err(ConnectError::Full) } else { Ok(()) }
     }
 
     /// The limit that a publish does not keep, if there is one.
@@ -120,16 +127,21 @@ impl Registry {
         is_event_too_large.then_some(event_max).or(is_publish_too_large.then_some(publish_max))
     }
 
-    /// The stream's entry, with an actor that is alive: one that has panicked is replaced.
-    pub(super) fn entry(&mut self, key: &StreamKey, ctx: &Context<Self>) -> &mut Entry {
+    /// The stream's entry, with an actor that is alive: one that has panicked is replaced. None: there is no room for
+    /// another stream.
+    pub(super) fn entry(&mut self, key: &StreamKey, ctx: &Context<Self>) -> Option<&mut Entry> {
         let Self { config, clock, store, pending, streams, totals, .. } = self;
+        if streams.len() >= config.streams_max && !streams.contains_key(key) {
+            return None;
+        }
         let start = || {
             let (config, clock, store) = (Arc::clone(config), clock.clone(), store.clone());
-            let idle = ctx.address().recipient();
             let totals = Arc::clone(totals.of_streams());
-            StreamActor::new(key.clone(), config, clock, store, idle, totals, pending).launch()
+            let registry = ctx.address();
+            let actor =
+                StreamActor::new(key.clone(), config, clock, store, registry, totals, pending);
+            Arc::new(Way::to(actor.launch()))
         };
-        let start = || Arc::new(Way::to(start()));
         let entry = streams
             .entry(key.clone())
             .or_insert_with(|| Entry { way: start(), clients: HashMap::new() });
@@ -137,24 +149,7 @@ impl Registry {
             log::warn!(stream:% = key; "the stream's actor is gone and is started anew");
             entry.way = start();
         }
-        entry
-    }
-}
-
-/// Whether an address is this machine's or of a network that is not the open one.
-pub(crate) fn is_of_own_network(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => v4.is_loopback() || v4.is_private() || v4.is_link_local(),
-        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
-    }
-}
-
-fn forget_one<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: K) {
-    if let hash_map::Entry::Occupied(mut clients) = counts.entry(key) {
-        *clients.get_mut() -= 1;
-        if *clients.get() == 0 {
-            clients.remove();
-        }
+        Some(entry)
     }
 }
 
@@ -170,24 +165,21 @@ impl Handler<Connect> for Registry {
     type Result = ResponseFuture<Result<Option<Chunk>, ConnectError>>;
 
     fn handle(&mut self, connect: Connect, ctx: &mut Self::Context) -> Self::Result {
-        if let Some(refusal) = self.refusal(&connect) {
-            self.totals.refused(refusal);
-            return Box::pin(async move { Err(refusal) });
-        }
-        self.clients += 1;
-        self.totals.connected();
-        let peer = self.counted_by(&connect.peer);
-        if let Some(address) = peer.address {
-            *self.addresses.entry(address).or_default() += 1;
-        }
-        if let Some(subject) = &peer.subject {
-            *self.subjects.entry(Arc::clone(subject)).or_default() += 1;
-        }
-        let client = Client { peer, backlog: Arc::clone(connect.handle.backlog()) };
-        let entry = self.entry(&connect.stream.clone(), ctx);
-        entry.clients.insert(connect.subscriber, client);
-        let admission = entry.way.ask(connect);
-        Box::pin(async move { admission.await.unwrap_or(Err(ConnectError::Unavailable)) })
+        let way = match self.count_in(&connect, ctx) {
+            Ok(way) => way,
+            Err(refusal) => {
+                self.totals.refused(refusal);
+                return Box::pin(future::ready(Err(refusal)));
+            }
+        };
+        let admission = way.ask(connect);
+        let totals = Arc::clone(self.totals.of_streams());
+        Box::pin(async move {
+            admission.await.unwrap_or_else(|_| {
+                totals.refused_as_unavailable();
+                Err(ConnectError::Unavailable)
+            })
+        })
     }
 }
 
@@ -198,19 +190,19 @@ impl Handler<Disconnect> for Registry {
         let Some(entry) = self.streams.get_mut(&gone.stream) else {
             return;
         };
-        if let Some(Client { peer, .. }) = entry.clients.remove(&gone.subscriber) {
-            let Peer { address, subject } = peer;
-            self.clients -= 1;
-            self.totals.disconnected(gone.reason);
-            if let Some(address) = address {
-                forget_one(&mut self.addresses, address);
+        if let Some(Client { peer, backlog }) = entry.clients.remove(&gone.subscriber) {
+            self.places.give_back(peer);
+            // One that its stream has not taken in was never counted as a connection.
+            if backlog.has_joined() {
+                self.totals.disconnected(gone.reason);
             }
-            if let Some(subject) = subject {
-                forget_one(&mut self.subjects, subject);
+            if entry.is_over() {
+                self.streams.remove(&gone.stream);
+            } else {
+                entry.way.tell(gone);
             }
-            entry.way.tell(gone);
         }
-        if self.clients == 0 {
+        if self.places.are_free() {
             for waiting in self.shutting_down.iter_mut().flat_map(|waiting| waiting.drain(..)) {
                 let _ = waiting.send(());
             }
@@ -225,8 +217,10 @@ impl Handler<Broadcast> for Registry {
         if let Some(limit) = self.exceeded_limit(&broadcast) {
             return Passed(Err(PublishError::TooLarge { limit }));
         }
-        let way = Arc::clone(&self.entry(&broadcast.stream, ctx).way);
-        Passed(Ok((way, broadcast)))
+        Passed(match self.entry(&broadcast.stream, ctx) {
+            Some(entry) => Ok((Arc::clone(&entry.way), broadcast)),
+            None => Err(PublishError::Overloaded),
+        })
     }
 }
 
@@ -234,7 +228,11 @@ impl Handler<SendToClient> for Registry {
     type Result = ResponseFuture<Result<(), SendToClientError>>;
 
     fn handle(&mut self, message: SendToClient, _: &mut Self::Context) -> Self::Result {
-        let sent = self.streams.get_mut(&message.stream).map(|entry| entry.way.ask(message));
+        let limit = self.config.event_bytes_max;
+        if message.event.data().len() > limit {
+            return Box::pin(future::ready(Err(SendToClientError::TooLarge { limit })));
+        }
+        let sent = self.streams.get(&message.stream).map(|entry| entry.way.ask(message));
         Box::pin(async move {
             let sent = sent.ok_or(SendToClientError::Unknown)?;
             sent.await.unwrap_or(Err(SendToClientError::Unavailable))
@@ -247,7 +245,7 @@ impl Handler<NextChunk> for Registry {
 
     fn handle(&mut self, question: NextChunk, _: &mut Self::Context) -> Self::Result {
         self.totals.caught_up();
-        let chunk = self.streams.get_mut(&question.stream).map(|entry| entry.way.ask(question));
+        let chunk = self.streams.get(&question.stream).map(|entry| entry.way.ask(question));
         Box::pin(async move { chunk?.await.ok().flatten() })
     }
 }
@@ -256,7 +254,7 @@ impl Handler<Inspect> for Registry {
     type Result = ResponseFuture<Option<Inspection>>;
 
     fn handle(&mut self, question: Inspect, _: &mut Self::Context) -> Self::Result {
-        let view = self.streams.get_mut(&question.0).map(|entry| entry.way.ask(question));
+        let view = self.streams.get(&question.0).map(|entry| entry.way.ask(question));
         Box::pin(async move { view?.await.ok().flatten() })
     }
 }
@@ -312,21 +310,35 @@ impl Handler<StreamIdle> for Registry {
     }
 }
 
+impl Handler<StreamGone> for Registry {
+    type Result = ();
+
+    /// Whoever follows it still has to leave first; another actor may have taken its place.
+    fn handle(&mut self, StreamGone(stream): StreamGone, _: &mut Self::Context) {
+        if self.streams.get(&stream).is_some_and(Entry::is_over) {
+            self.streams.remove(&stream);
+        }
+    }
+}
+
 impl Handler<Shutdown> for Registry {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, shutdown: Shutdown, _: &mut Self::Context) -> Self::Result {
         let (last, gone) = oneshot::channel();
-        if self.clients > 0 {
-            self.shutting_down.get_or_insert_default().push(last);
-        } else {
-            self.shutting_down.get_or_insert_default();
+        let waiting = self.shutting_down.get_or_insert_default();
+        if self.places.are_free() {
             let _ = last.send(());
+        } else {
+            waiting.push(last);
         }
-        for entry in self.streams.values_mut() {
+        for entry in self.streams.values() {
             // One whose mailbox is full has its connections closed by the server instead.
             let _ = entry.way.try_tell(shutdown);
         }
         Box::pin(async move { gone.await.unwrap_or_default() })
     }
 }
+
+#[cfg(test)]
+mod tests;

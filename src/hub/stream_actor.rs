@@ -6,8 +6,8 @@ mod rounds;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use actix::{
-    Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, Recipient,
-    ResponseActFuture, SpawnHandle, WrapFuture, fut,
+    Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, ResponseActFuture,
+    SpawnHandle, WrapFuture, fut,
 };
 use futures_util::future::{FutureExt, LocalBoxFuture, Shared};
 use tokio::time::Instant;
@@ -22,7 +22,8 @@ use super::{
     history::History,
     messages::{
         Connect, ConnectError, Deliver, Disconnect, EndReason, Inspect, Inspection, NextChunk,
-        PassOn, Retire, SendToClient, SendToClientError, Shutdown, StreamIdle,
+        PassOn, RegistryAddr, Retire, SendToClient, SendToClientError, Shutdown, StreamGone,
+        StreamIdle,
     },
     publish_queue::{Publish, PublishQueue},
     stream_state::{Next, StreamState},
@@ -54,7 +55,7 @@ pub(crate) struct StreamActor {
     config: Arc<HubConfig>,
     clock: Clock,
     store: Store,
-    idle: Recipient<StreamIdle>,
+    registry: RegistryAddr,
     totals: Arc<StreamTotals>,
     state: StreamState<SubscriberHandle>,
     queue: PublishQueue<Answer>,
@@ -75,7 +76,7 @@ impl StreamActor {
         config: Arc<HubConfig>,
         clock: Clock,
         store: Store,
-        idle: Recipient<StreamIdle>,
+        registry: RegistryAddr,
         totals: Arc<StreamTotals>,
         pending: &Budget,
     ) -> Self {
@@ -88,7 +89,7 @@ impl StreamActor {
             config,
             clock,
             store,
-            idle,
+            registry,
             totals,
             queue,
             reads: HashMap::new(),
@@ -126,6 +127,13 @@ impl Actor for StreamActor {
             }
         }));
         ctx.run_interval(self.config.idle_after / 2, |actor, ctx| actor.check_idle(ctx));
+    }
+}
+
+impl Drop for StreamActor {
+    #[expect(clippy::disallowed_methods, reason = "once for each actor, and must not be lost")]
+    fn drop(&mut self) {
+        self.registry.do_send(StreamGone(self.key.clone()));
     }
 }
 
@@ -192,7 +200,7 @@ impl StreamActor {
                 handled: self.handled,
             };
             // If the registry is busy there will be another time.
-            let _ = self.idle.try_send(idle);
+            let _ = self.registry.try_send(idle);
         }
     }
 }
@@ -204,13 +212,16 @@ impl Handler<Connect> for StreamActor {
         self.touch();
         let Connect { subscriber, handle, cursor, peer, .. } = connect;
         let due_at = handle.due_at();
-        if self.state.subscriber_count() >= self.config.clients_per_stream_max {
-            return Err(ConnectError::Full);
+        // One that has gone meanwhile is not taken in: its end may have been looked at, and not been counted.
+        if !handle.is_connected() {
+            return Ok(None);
         }
         let (retry, now_ms) = (self.config.jittered_retry(), self.clock.now_ms());
         let Some(head) = self.state.join(subscriber, handle, cursor, retry, now_ms) else {
             return Ok(None);
         };
+        self.state.handle(subscriber).inspect(|handle| handle.backlog().join());
+        self.totals.connected();
         self.look_after_them_at(due_at, ctx);
         self.totals.told_gaps(self.state.take_gaps());
         let clients = self.state.subscriber_count();

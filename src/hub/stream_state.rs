@@ -272,8 +272,13 @@ impl<H> StreamState<H> {
         }
         let bytes = Bytes::from(delivery);
         let is_durable = !stored.is_empty();
+        let stored_bytes: usize = stored.iter().map(|(_, range)| range.len()).sum();
+        // A slice keeps the whole delivery in memory, of which the ring counts no more than the slice.
+        let may_share = bytes.len() - stored_bytes <= bytes.len() / 8;
         for (id, range) in stored {
-            self.history.push(Frame { seq: id.seq, bytes: bytes.slice(range) });
+            let frame = bytes.slice(range);
+            let frame = if may_share { frame } else { Bytes::copy_from_slice(&frame) };
+            self.history.push(Frame { seq: id.seq, bytes: frame });
             self.tail = Some(id);
         }
         match snapshot {

@@ -15,15 +15,22 @@ const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
 /// A hub on this thread; its database goes with the folder.
-fn hub(config: HubConfig) -> (Hub, TempDir) {
+pub(super) fn hub(config: HubConfig) -> (Hub, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&DatabaseUrl::file(folder.path().join("clearside.db"))).unwrap();
     let hub = Hub::start_with_clock(&Arbiter::current(), store, config, Clock::stopped_at(7));
     (hub, folder)
 }
 
-fn key(text: &str) -> StreamKey {
+pub(super) fn key(text: &str) -> StreamKey {
     text.parse().unwrap()
+}
+
+/// Lets all actors read their mail, and the mail that comes of it.
+pub(super) async fn settle() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
 }
 
 async fn follow(hub: &Hub, stream: &str) -> SubscriberBody {

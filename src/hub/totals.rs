@@ -52,6 +52,9 @@ pub(super) struct Totals {
 /// What only the streams' actors know, counted by all of them.
 #[derive(Debug, Default)]
 pub(crate) struct StreamTotals {
+    connections: AtomicU64,
+    /// Connections that an actor has not lived to answer.
+    unavailable: AtomicU64,
     durable: AtomicU64,
     transient: AtomicU64,
     fell_behind: AtomicU64,
@@ -61,10 +64,6 @@ pub(crate) struct StreamTotals {
 }
 
 impl Totals {
-    pub(super) fn connected(&mut self) {
-        self.counted.connections += 1;
-    }
-
     pub(super) fn refused(&mut self, refusal: ConnectError) {
         *self.counted.refusals.entry(refusal.as_str()).or_default() += 1;
     }
@@ -85,7 +84,14 @@ impl Totals {
         let streams = &self.streams;
         let times = streams.publish_ms.iter().map(|count| count.load(Ordering::Relaxed));
         let publish_ms = (0..).map(|power| 1_u64 << power).zip(times);
+        let mut refusals = self.counted.refusals.clone();
+        match streams.unavailable.load(Ordering::Relaxed) {
+            0 => {}
+            count => drop(refusals.insert(ConnectError::Unavailable.as_str(), count)),
+        }
         HubTotals {
+            connections: streams.connections.load(Ordering::Relaxed),
+            refusals,
             events: streams.durable.load(Ordering::Relaxed),
             transient_events: streams.transient.load(Ordering::Relaxed),
             fell_behind: streams.fell_behind.load(Ordering::Relaxed),
@@ -97,6 +103,14 @@ impl Totals {
 }
 
 impl StreamTotals {
+    pub(super) fn connected(&self) {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn refused_as_unavailable(&self) {
+        self.unavailable.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(super) fn published(&self, published: &Published, took: Duration) {
         if published.is_repeat {
             return;

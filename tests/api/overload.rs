@@ -85,6 +85,29 @@ async fn whoever_is_one_too_many_is_told_to_come_back_and_let_in_once_one_leaves
 }
 
 #[actix_web::test]
+async fn a_stream_too_many_is_refused_and_those_in_memory_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = serve(folder.path(), &["--max-streams", "1"]).await;
+    let events = format!("{STREAM}/events");
+    let publish = async |path: &str| exchange_json(server.address, path, &note(1)).await.unwrap();
+    assert_eq!(publish(&events).await.status(), 201);
+    let mut live = follow_live(&server, FOLLOW).await;
+
+    let refused = publish("/api/debates/d2/events").await;
+    assert_eq!((refused.status(), refused.code().as_str()), (503, "overloaded"));
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    let mut turned_away = Wire::follow(server.address, OTHER, &[("Connection", "close")]).await;
+    let names: Vec<_> = turned_away.until_end().await.into_iter().map(|event| event.name).collect();
+    assert_eq!((turned_away.head.status, names), (200, vec!["busy".to_owned()]));
+
+    assert_eq!(publish(&events).await.status(), 201);
+    assert_eq!(live.next().await.seq(), Some(2));
+    follow_live(&server, FOLLOW).await;
+    let missing = get(server.address, "/api/debates/d2").await;
+    assert_eq!(missing.status(), 404, "nothing of it is stored");
+}
+
+#[actix_web::test]
 async fn pages_of_other_origins_change_nothing_unless_they_are_allowed_to() {
     let folder = tempfile::tempdir().unwrap();
     let server = serve(folder.path(), &["--cors-origin", "https://ok.example"]).await;

@@ -301,6 +301,7 @@ async fn a_publish_to_one_client_reaches_it_alone_and_is_not_stored() {
         .await;
     }
     let nobody = "/api/debates/d1/clients/6f1c2b4e-0d3a-4c55-9e1f-7a8b9c0d1e2f/events";
+    let of = |bytes: usize| event("note", json!("x".repeat(bytes - 2)));
     for (path, body, status) in [
         (nobody, note(1), 404),
         ("/api/debates/none/clients/6f1c2b4e-0d3a-4c55-9e1f-7a8b9c0d1e2f/events", note(1), 404),
@@ -308,8 +309,11 @@ async fn a_publish_to_one_client_reaches_it_alone_and_is_not_stored() {
         (nobody, complete(), 422),
         (nobody, event("gap", json!({})), 400),
         (nobody, json!([note(1)]), 422),
+        (nobody, of(65_536), 404),
+        (nobody, of(65_537), 413),
     ] {
         let answer = server.post(path, &body).await;
-        assert_eq!(answer.status(), status, "{path} {body}: {}", answer.text());
+        let beginning: String = body.to_string().chars().take(100).collect();
+        assert_eq!(answer.status(), status, "{path} {beginning}: {}", answer.text());
     }
 }

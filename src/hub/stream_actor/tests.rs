@@ -12,7 +12,7 @@ use actix_web::body::MessageBody;
 use super::StreamActor;
 use crate::{
     Broadcast, Clock, DatabaseUrl, Hub, HubConfig, NewEvent, PublishError, Store, StreamKey,
-    hub::{Peer, registry::Registry, subscriber::SubscriberBody},
+    hub::{Peer, registry::Registry, subscriber::SubscriberBody, tests::settle},
     sse::Cursor,
 };
 
@@ -26,7 +26,7 @@ impl Handler<Panic> for Registry {
 
     fn handle(&mut self, panic: Panic, ctx: &mut Self::Context) {
         // Not `send`: a message whose answer nobody waits for any more is thrown away.
-        self.entry(&panic.0.clone(), ctx).way.tell(panic);
+        self.entry(&panic.0.clone(), ctx).unwrap().way.tell(panic);
     }
 }
 
@@ -110,6 +110,27 @@ async fn a_stream_whose_actor_panics_sends_its_subscribers_away_and_is_rebuilt()
     let text = read(&mut setup.follow(Cursor::Earliest).await, "snapshot").await;
     assert_eq!(text.matches("event: note").count(), 2);
     assert_eq!(setup.hub.stats().await.debates.clients, 0);
+}
+
+#[actix::test]
+async fn a_stream_whose_actor_has_panicked_is_forgotten_once_nobody_follows_it() {
+    let setup = Setup::new();
+    let active = async || setup.hub.stats().await.debates.active;
+    setup.publish().await.unwrap();
+    setup.hub.registry().send(Panic(setup.stream.clone())).await.unwrap();
+    settle().await;
+    assert_eq!(active().await, 0, "nobody ever followed it");
+
+    let mut body = setup.follow(Cursor::Now).await;
+    read(&mut body, "snapshot").await;
+    setup.hub.registry().send(Panic(setup.stream.clone())).await.unwrap();
+    read(&mut body, "no such text").await;
+    assert_eq!(active().await, 1);
+    drop(body);
+    settle().await;
+    assert_eq!(active().await, 0, "the last one has gone");
+    let totals = setup.hub.stats().await.totals;
+    assert_eq!((totals.connections, totals.disconnects["unavailable"]), (1, 1));
 }
 
 #[actix::test]

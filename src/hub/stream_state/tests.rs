@@ -398,6 +398,26 @@ fn chunks_are_small_but_never_empty() {
 }
 
 #[test]
+fn the_ring_keeps_no_delivery_in_memory_for_a_small_part_of_it() {
+    let token = token(&"x".repeat(1000));
+    let note = event("note", &format!("\"{}\"", "x".repeat(1000)));
+    for (notes, tokens, is_shared) in
+        [(1, 0, true), (100, 0, true), (99, 1, true), (50, 50, false), (1, 99, false)]
+    {
+        let mut story = Story::new(256);
+        let events = [vec![note.clone(); notes], vec![token.clone(); tokens]].concat();
+        let delivery = story.publish(&events);
+        let case = format!("{notes} notes and {tokens} tokens");
+        assert_eq!(!delivery.bytes.is_unique(), is_shared, "{case}");
+        let kept: Vec<_> = story.state.history.after(0).unwrap().collect();
+        assert_eq!(kept.len(), notes, "{case}");
+        for frame in kept {
+            assert_eq!(words(&frame.bytes), [format!("note {}", frame.seq)], "{case}");
+        }
+    }
+}
+
+#[test]
 fn tokens_have_no_id_and_do_not_move_the_tail() {
     let mut story = Story::new(100).with_notes(1);
     let delivery = story.publish(&[token("a"), utterance("a"), token("b")]);

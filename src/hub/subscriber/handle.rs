@@ -40,6 +40,8 @@ pub(crate) struct Backlog {
     /// Deliveries pass the subscriber by, as they do before its first chunk: what is transient in its
     /// mailbox is not worth sending.
     is_behind: AtomicBool,
+    /// Its stream has taken it in.
+    has_joined: AtomicBool,
     /// Bytes of the deliveries that were ever taken out of the mailbox.
     opened: AtomicUsize,
 }
@@ -58,6 +60,14 @@ impl Backlog {
         self.is_behind.load(Ordering::Acquire)
     }
 
+    pub(crate) fn has_joined(&self) -> bool {
+        self.has_joined.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn join(&self) {
+        self.has_joined.store(true, Ordering::Release);
+    }
+
     /// Deliveries of so many bytes in all have been taken out of the mailbox.
     pub(super) fn set_opened(&self, bytes: usize) {
         self.opened.store(bytes, Ordering::Relaxed);
@@ -73,7 +83,11 @@ impl SubscriberHandle {
     ) -> Self {
         Self {
             address,
-            backlog: Arc::new(Backlog { is_behind: true.into(), opened: 0.into() }),
+            backlog: Arc::new(Backlog {
+                is_behind: true.into(),
+                has_joined: false.into(),
+                opened: 0.into(),
+            }),
             backlog_bytes_max: config.backlog_bytes_max,
             delivered: Cell::new(0),
             seen_opened: Cell::new(0),

@@ -15,16 +15,10 @@ use super::{Panic, Setup, read};
 use crate::{
     Broadcast, Clock, DatabaseUrl, Hub, HubConfig, IdempotencyKey, NewEvent, Peer, PublishError,
     Published, Store,
+    hub::tests::settle,
     sse::Cursor,
     store::sabotage::{self, Held},
 };
-
-/// Lets all actors read their mail, and the mail that comes of it.
-async fn settle() {
-    for _ in 0..100 {
-        tokio::task::yield_now().await;
-    }
-}
 
 /// The events of a response in short: `note 3`, `snapshot`, `gap 2`.
 fn words(text: &str) -> Vec<String> {

@@ -14,6 +14,7 @@ use crate::{
         messages::StreamIdle,
         registry::Registry,
         stream_actor::{MAILBOX_CAPACITY, StreamActor},
+        tests::settle,
     },
     sse::Cursor,
     store::sabotage::{Held, hold_reads},
@@ -28,7 +29,7 @@ impl Handler<LookAround> for Registry {
     type Result = ();
 
     fn handle(&mut self, look: LookAround, ctx: &mut Self::Context) {
-        self.entry(&look.0.clone(), ctx).way.tell(look);
+        self.entry(&look.0.clone(), ctx).unwrap().way.tell(look);
     }
 }
 
@@ -50,7 +51,7 @@ impl Handler<Find> for Registry {
     type Result = ();
 
     fn handle(&mut self, find: Find, ctx: &mut Self::Context) {
-        self.entry(&find.0.clone(), ctx).way.tell(find);
+        self.entry(&find.0.clone(), ctx).unwrap().way.tell(find);
     }
 }
 
@@ -70,13 +71,6 @@ impl Setup {
 
     async fn active(&self) -> usize {
         self.hub.stats().await.debates.active
-    }
-}
-
-/// Lets all actors read their mail, and the mail that comes of it.
-async fn settle() {
-    for _ in 0..100 {
-        tokio::task::yield_now().await;
     }
 }
 
