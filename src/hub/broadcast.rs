@@ -161,7 +161,7 @@ pub enum PublishError {
     /// Another process's hub does not answer.
     #[error("{0}")]
     Unreachable(String),
-    /// Too many publishes wait already, for this stream or in all.
+    /// Too many publishes wait already, for this stream or in all; or there is no room for another stream.
     #[error("too many publishes are waiting to be stored, or too many streams are in memory")]
     Overloaded,
     /// The events could not be stored, or the hub is gone. Nobody has seen them; yet a commit that failed
