@@ -177,7 +177,7 @@ test('who may not steer with one token is offered it with the next', async (t) =
   await page.getByRole('button', { name: 'Sign out' }).click();
   await asked(page).waitFor();
   await give(page, make('--subscribe', '*', '--control', '*'));
-  await page.locator('.card').click();
+  await page.locator('.card[data-kind="debate"]').click();
   await statusBecomes(page, 'Live');
   await page.getByRole('button', { name: 'Pause' }).waitFor();
 });
