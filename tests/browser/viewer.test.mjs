@@ -9,7 +9,7 @@ import { complete, phase, utterance } from './support/events.mjs';
 import { beginFed, feedPage, PROSE } from './support/fed.mjs';
 import { all, assertFits, openPage, openWords, PHONE, statusBecomes, words, wordsGrow } from './support/page.mjs';
 import { startServer } from './support/server.mjs';
-import { until } from './support/until.mjs';
+import { quietFor, until } from './support/until.mjs';
 
 let browser;
 let server;
@@ -132,6 +132,58 @@ test('pause holds the words, resume lets them go on where they stopped, stop end
   assert.match(await words(watcher, '.plate'), /has ended/);
 });
 
+test('who steers by the keyboard stays where they are, and a stop asks once more for as long as they stay there', async (t) => {
+  const id = 'steered-by-keys';
+  const transcript = { title: 'Keys?', speakers: [{ id: 'pro', name: 'For Keys' }], script: [{ phase: 'Opening' }, { speaker: 'pro', text: 'One.' }, { silence_ms: 600_000 }] };
+  await server.steer('debate', id, 'launch', { transcript });
+  const page = await open(t, `/?debate=${id}`);
+  await statusBecomes(page, 'Live');
+  const focused = () => page.evaluate(() => document.activeElement.textContent);
+  const press = (key) => page.keyboard.press(key);
+  const reads = (label) => until(`the focus is on ${label}`, async () => await focused() === label);
+  let [asked, letPass] = [0, null];
+  await page.route('**/pause', async (route) => {
+    asked += 1;
+    await new Promise((resolve) => { letPass = resolve; });
+    await route.continue();
+  });
+
+  await page.getByRole('button', { name: 'Pause' }).focus();
+  await press('Enter');
+  await until('the server is asked', () => letPass);
+  await press('Enter');
+  assert.equal(await focused(), 'Pause', 'while the server is asked');
+  assert.equal(await page.getByRole('button', { name: 'Pause' }).getAttribute('aria-disabled'), 'true');
+  letPass();
+  await statusBecomes(page, 'Paused');
+  await reads('Resume');
+  assert.equal(asked, 1, 'no second time meanwhile');
+  await press('Enter');
+  await statusBecomes(page, 'Live');
+  await reads('Pause');
+
+  await press('Tab');
+  await reads('Stop');
+  const askedAgain = async () => {
+    await press('Enter');
+    await reads('Stop for everyone?');
+  };
+  await askedAgain();
+  await until('screen readers hear it', async () => /Press again to stop for everyone/.test(await words(page, '#announcer')));
+  await quietFor(4_500);
+  assert.equal(await focused(), 'Stop for everyone?', 'nobody is hurried');
+  await press('Escape');
+  await reads('Stop');
+  await askedAgain();
+  await press('Shift+Tab');
+  await press('Tab');
+  await reads('Stop');
+  await askedAgain();
+  await press('Enter');
+  await statusBecomes(page, 'Ended');
+  await until('the focus is on the heading, and not lost with the buttons', () => page.evaluate(() => document.activeElement.id === 'title'));
+});
+
 test('who may not steer is told so, and is not offered it again', async (t) => {
   const id = 'not-yours';
   await server.publish('debate', id, utterance(1));
@@ -180,6 +232,37 @@ test('a conversation: hosts, guests and turns, several voices at once, and what 
   await until('both are heard', async () => (await all(table, '.speech.open .words')).join('|') === 'My cake|No, mine');
   assert.deepEqual(await all(table, '.speech.open h3'), ['ADA', 'BEN']);
   assert.equal(await words(table, '#summary'), 'They both want the cake.');
+});
+
+test('a phase that is no text, which the server lets pass, leaves the phase as it was', async (t) => {
+  const id = 'odd-phases';
+  const said = { type: 'conversation_utterance', data: { sessionId: id, speakerName: 'Ada', personaSlug: 'ada', content: 'Hello.', isHost: true, turnCount: 1, timestamp: 1 } };
+  await server.publish('conversation', id, { type: 'phase_transition', data: { phase: 1 } }, { type: 'phase_transition', data: { phase: 'Opening' } }, { type: 'phase_transition', data: {} }, said);
+  const page = await open(t, `/?conversation=${id}`);
+  await until('what is said is there', async () => (await all(page, '#transcript .speech .words')).join() === 'Hello.');
+  assert.equal(await words(page, '#phase'), 'Opening');
+  await server.publish('conversation', id, { type: 'phase_transition', data: { phase: { name: 'Rebuttal' } } }, { type: 'conversation_completed', data: {} });
+  await statusBecomes(page, 'Ended');
+  assert.equal(await words(page, '#phase'), 'Opening');
+});
+
+test('what cannot be drawn is told, with the focus on it, and leaves a way out', async (t) => {
+  const page = await open(t, '/health/live', { tolerated: /is not a function/ });
+  let odd = true;
+  await page.route('**/api/debates?limit=20', (route) => (odd ? route.fulfill({ json: { streams: [{ id: 'x', title: 'Odd', status: 'live', phase: 1, turnCount: 0, subscribers: 0 }], next: null } }) : route.continue()));
+  await page.goto(`${server.base}/`);
+  const alert = page.getByRole('alert');
+  await alert.waitFor();
+  assert.match(await alert.textContent(), /cannot be drawn.*is not a function/);
+  assert.equal(await page.evaluate(() => document.activeElement.tagName), 'H1');
+  await alert.getByRole('link', { name: 'Operator' }).click();
+  await page.locator('.figure').first().waitFor();
+  await page.goBack();
+  await alert.waitFor();
+  odd = false;
+  await alert.getByRole('button', { name: 'Reload' }).click();
+  await page.locator('#start').waitFor();
+  assert.equal(await alert.count(), 0);
 });
 
 test('a dropped connection is said once it lasts, and the page goes on with nothing lost or doubled', async (t) => {

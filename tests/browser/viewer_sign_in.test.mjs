@@ -9,7 +9,7 @@ import { launchBrowser } from './support/browser.mjs';
 import { utterance } from './support/events.mjs';
 import { all, openPage, statusBecomes, words } from './support/page.mjs';
 import { makeToken, startServer, temporaryFolder } from './support/server.mjs';
-import { until } from './support/until.mjs';
+import { quietFor, until } from './support/until.mjs';
 
 const secret = path.join(temporaryFolder(), 'secret');
 writeFileSync(secret, 'a secret that is long enough to be one');
@@ -27,8 +27,8 @@ after(async () => {
 
 const make = (...grants) => makeToken(secret, ...grants);
 
-async function publish(id, event) {
-  const response = await fetch(server.url('debate', id, 'events'), {
+async function publish(id, event, kind = 'debate') {
+  const response = await fetch(server.url(kind, id, 'events'), {
     method: 'POST', headers: { Authorization: `Bearer ${make('--publish', '*')}`, 'Content-Type': 'application/json' }, body: JSON.stringify(event),
   });
   assert.equal(response.status, 201, await response.text());
@@ -109,6 +109,63 @@ test('what a token does not grant is told, and asks for no other token', async (
   await page.locator('.figure').first().waitFor();
 });
 
+/** How often a list was asked for, by kind. */
+function countLists(page) {
+  const asked = { debates: 0, sessions: 0 };
+  page.on('request', (request) => {
+    const [, kind] = /\/(debates|sessions)\?/.exec(request.url()) ?? [];
+    if (kind) asked[kind] += 1;
+  });
+  return asked;
+}
+
+test('a token for conversations alone: the page shows all of them, and does not ask for debates again', async (t) => {
+  const begun = { type: 'conversation_started', data: { title: 'Tides' } };
+  for (let number = 0; number < 25; number += 1) await publish(`c${number}`, begun, 'conversation');
+  const page = await open(t, '/');
+  await asked(page).waitFor();
+  const lists = countLists(page);
+  await give(page, make('--subscribe', 'conversations/*'));
+  await until('the newest are there', async () => (await all(page, '.card')).length === 20);
+  const before = lists.debates; // one to try the token, one to list
+  await page.getByRole('button', { name: 'Show earlier ones' }).click();
+  await until('all are there', async () => (await all(page, '.card')).length === 25);
+  const seen = lists.sessions;
+  await until('it looks for news', () => lists.sessions >= seen + 2);
+  assert.equal(lists.debates, before);
+  assert.deepEqual([await page.locator('.notice').count(), await page.getByRole('button', { name: 'Show earlier ones' }).count()], [0, 0]);
+});
+
+test('a token for figures alone: they are shown, and no list is asked for again', async (t) => {
+  const page = await open(t, '/#/operator');
+  await asked(page).waitFor();
+  const lists = countLists(page);
+  let figures = 0;
+  page.on('request', (request) => { figures += request.url().endsWith('/api/stats') ? 1 : 0; });
+  await give(page, make('--stats'));
+  await page.locator('.figure').first().waitFor();
+  await page.getByText('Your token opens no list of streams.').waitFor();
+  const before = { ...lists };
+  const seen = figures;
+  await until('it looks for news', () => figures >= seen + 2);
+  assert.deepEqual(lists, before);
+
+  await page.locator('.brand').click();
+  await page.getByText('The token does not grant this.').waitFor();
+  assert.doesNotMatch(await words(page, '#main'), /Looking again|Nothing is on yet/);
+});
+
+test('figures that a token does not open are not asked for again', async (t) => {
+  const page = await open(t, '/#/operator');
+  await asked(page).waitFor();
+  const sent = [];
+  page.on('request', (request) => sent.push(new URL(request.url()).pathname));
+  await give(page, make('--subscribe', '*'));
+  await page.getByText('These figures are not open to you.').waitFor();
+  await quietFor(5_000);
+  assert.equal(sent.filter((path) => path === '/api/stats').length, 1);
+});
+
 test('who may not steer with one token is offered it with the next', async (t) => {
   const page = await open(t, '/?debate=d');
   await asked(page).waitFor();
@@ -120,7 +177,7 @@ test('who may not steer with one token is offered it with the next', async (t) =
   await page.getByRole('button', { name: 'Sign out' }).click();
   await asked(page).waitFor();
   await give(page, make('--subscribe', '*', '--control', '*'));
-  await page.locator('.card').click();
+  await page.locator('.card[data-kind="debate"]').click();
   await statusBecomes(page, 'Live');
   await page.getByRole('button', { name: 'Pause' }).waitFor();
 });

@@ -65,9 +65,9 @@ const UNSTEADY = '.card-facts, .row-facts, .line, tbody td:last-child, .figure-n
 /**
  * @param {string} name
  * @param {(page: import('playwright-core').Page) => Promise<void>} arrive  until the page shows it
- * @param {{address: string, base?: () => string, views?: string[], tolerated?: RegExp, leave?: (page) => void}} how
+ * @param {{address: string, base?: () => string, views?: string[], tolerated?: RegExp, route?: [url: string, answer: object] | null, prepare?: (t) => Promise<void>}} how
  */
-function state(name, { address, base = () => server.base, views = VIEWS, tolerated, prepare = async () => {} }, arrive) {
+function state(name, { address, base = () => server.base, views = VIEWS, tolerated, route = null, prepare = async () => {} }, arrive) {
   for (const view of views) {
     const [width, colorScheme] = view.split('-');
     const context = { viewport: SIZES[width], colorScheme };
@@ -75,6 +75,7 @@ function state(name, { address, base = () => server.base, views = VIEWS, tolerat
       await prepare(t);
       const page = await openPage(t, browser, 'about:blank', { ...context, reducedMotion: 'reduce', tolerated });
       await page.clock.setFixedTime(BEGAN + 14 * APART_MS);
+      if (route) await page.route(route[0], (asked) => asked.fulfill({ json: route[1] }));
       await page.goto(base() + address);
       await arrive(page);
       await assertFits(page, name);
@@ -117,6 +118,11 @@ state('launch', { address: '/', base: listedBase, prepare: list }, async (page) 
 state('operator', { address: '/#/operator', base: listedBase, views: ALL_VIEWS, prepare: list }, async (page) => {
   await until('two answers', async () => (await all(page, 'tbody tr')).length === 5 && !(await all(page, 'tbody td.number')).includes('–'));
 });
+
+state('mishap', {
+  address: '/', tolerated: /is not a function/,
+  route: ['**/api/debates?limit=20', { streams: [{ id: 'x', title: 'Odd', status: 'live', phase: 1, turnCount: 0, subscribers: 0 }], next: null }],
+}, (page) => page.getByRole('alert').waitFor());
 
 // Signing in ------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ import { askForToken, kept } from './session.ts';
 import type { Kind } from './words.ts';
 
 const PATHS: Record<Kind, string> = { debate: '/api/debates', conversation: '/api/conversations/sessions' };
+export const KINDS = Object.keys(PATHS) as readonly Kind[];
 const UNREACHABLE = 'The server can’t be reached.';
 
 export type Verb = 'launch' | 'pause' | 'resume' | 'stop';
@@ -83,8 +84,29 @@ export async function objectionTo(token: string): Promise<string | null> {
 
 export const streamPath = (kind: Kind, id: string) => `${PATHS[kind]}/${encodeURIComponent(id)}`;
 
-export const listStreams = (kind: Kind, { before, limit = 20 }: { before?: string; limit?: number } = {}) =>
-  ask<{ streams: Listed[]; next: string | null }>(`${PATHS[kind]}?limit=${limit}${before === undefined ? '' : `&before=${before}`}`);
+interface ListPage { streams: Listed[]; next: string | null }
+
+/** The lists of both kinds. One that the token does not open is empty, and is not asked for again. */
+export class Lists {
+  /** By kind, what the server said. */
+  readonly refused = new Map<Kind, string>();
+
+  async read(kind: Kind, { before, limit = 20 }: { before?: string; limit?: number } = {}): Promise<ListPage> {
+    try {
+      if (!this.refused.has(kind)) return await ask(`${PATHS[kind]}?limit=${limit}${before === undefined ? '' : `&before=${before}`}`);
+    } catch (error) {
+      const { status, message } = refusalOf(error);
+      if (status !== 403) throw error;
+      this.refused.set(kind, message);
+    }
+    return { streams: [], next: null };
+  }
+
+  /** What the server said, if it opens neither list. */
+  get refusal(): string | null {
+    return this.refused.size < KINDS.length ? null : [...this.refused.values()][0]!;
+  }
+}
 
 /** A stream is refused without a word. Here the server says why; and if it is for want of a token, somebody is asked for one. */
 export const askWhy = (kind: Kind, id: string) => ask(streamPath(kind, id)).catch(() => {});

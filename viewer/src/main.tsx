@@ -16,6 +16,7 @@ import { Operator } from './operator/Operator.tsx';
 import { followLink, useRoute } from './route.ts';
 import { useSession } from './session.ts';
 import { Announcer } from './ui/Announcer.tsx';
+import { Boundary } from './ui/Boundary.tsx';
 import { SignIn } from './ui/SignIn.tsx';
 import { Watch } from './watch/Watch.tsx';
 
@@ -29,9 +30,11 @@ function Page() {
     <>
       <a className="skip" href="#main">To the content</a>
       <Announcer />
-      {asked !== null ? <SignIn asked={asked} />
-        : route.view === 'watch' ? <Watch key={`${round} ${route.kind}/${route.id}`} kind={route.kind} id={route.id} />
-          : route.view === 'operator' ? <Operator key={round} /> : <Home key={round} />}
+      <Boundary key={`${round} ${asked} ${JSON.stringify(route)}`}>
+        {asked !== null ? <SignIn asked={asked} />
+          : route.view === 'watch' ? <Watch kind={route.kind} id={route.id} />
+            : route.view === 'operator' ? <Operator /> : <Home />}
+      </Boundary>
     </>
   );
 }

@@ -5,7 +5,7 @@
  */
 
 import { Draft, eventTypes, initialState } from './fold.js';
-import { mayShare, watchPage } from './page.js';
+import { isAway, mayShare, watchPage } from './page.js';
 import type { Tabs } from './tabs.js';
 import type { Kind, Link, States, StreamError, StreamEvent, StreamOptions, StreamStatus, Streams } from './types.js';
 import { type Listener, type Loss, type Wire, eventSourceWire } from './wire.js';
@@ -13,19 +13,22 @@ import { type Listener, type Loss, type Wire, eventSourceWire } from './wire.js'
 type Fn = (data: unknown, id: string | null) => void;
 type OnEvent = NonNullable<StreamOptions['onEvent']>;
 
-export interface Connection<K extends Kind> {
-  snapshot(): Streams[K];
-  subscribe(fn: () => void, onEvent?: OnEvent): () => void;
+/** What a snapshot carries along. */
+interface Controls {
   on(type: string, fn: Fn): () => void;
   reconnect(): void;
   close(): void;
+}
+
+export interface Connection<K extends Kind> extends Controls {
+  snapshot(): Streams[K];
+  subscribe(fn: () => void, onEvent?: OnEvent): () => void;
   /** Lets go of everything. Nobody follows any more. */
   stop(): void;
 }
 
 /** Where nothing is drawn, a frame may never come. */
 const LATEST_FRAME_MS = 100;
-const LOST = { kind: 'network', message: 'The connection is lost.' } as const;
 const FINAL = { debate: 'complete', conversation: 'conversation_completed' };
 
 /** Follows the stream at this address. */
@@ -39,9 +42,8 @@ export function connect<K extends Kind>(kind: K, address: string, options: Strea
   const listeners = new Set<OnEvent>();
   let wantsAll = !!options.onEvent;
 
-  let state = initialState(kind);
-  let draft: Draft<States[K]> | null = null;
-  let link: Link = { status: 'connecting', error: null, attempt: 0, nextRetryAt: null };
+  let draft = new Draft(initialState(kind), maxUtterances);
+  let link = linked('connecting');
   let snapshot: Streams[K];
   let frame: object | null = null;
 
@@ -59,19 +61,21 @@ export function connect<K extends Kind>(kind: K, address: string, options: Strea
 
   /** The stream, from where this page has come to. */
   function url(): string {
-    const cursor = now().lastEventId ?? (typeof from === 'object' ? from.lastEventId : from === 'start' && 'earliest');
+    const cursor = draft.state.lastEventId ?? (typeof from === 'object' ? from.lastEventId : from === 'start' && 'earliest');
     return `${address}/stream${cursor ? `?lastEventId=${encodeURIComponent(cursor)}` : ''}`;
   }
 
   /** Connects, or has another tab do it. */
   function open(): void {
+    if (['complete', 'closed', 'failed'].includes(link.status) || isAway(options)) return;
     if (tabs) tabs.open();
     else if (wantsAll || !mayShare(options)) dial();
     else {
       const mine = joining = {};
       import('./tabs.js').then(({ joinTabs }) => {
-        if (joining === mine) tabs ??= joinTabs(`${address} ${JSON.stringify(from)}`, { dial, disconnect, now, link: () => link, hear, set });
-      }).catch(dial);
+        // Who leads tells the others what it has: it begins where they do, and keeps as much.
+        if (joining === mine) tabs = joinTabs(JSON.stringify([address, from, maxUtterances]), { dial, disconnect, now: () => draft.state, link: () => link, hear, set });
+      }).catch(() => { if (joining === mine) dial(); });
     }
   }
 
@@ -80,21 +84,17 @@ export function connect<K extends Kind>(kind: K, address: string, options: Strea
     isNative = transport === 'eventsource' || (transport === 'auto' && !!Source && !token && !wantsAll && !isRefused);
     beat();
 
-    let isCurrent = true;
-    const only = <A extends unknown[]>(fn: (...args: A) => void) => (...args: A): void => { if (isCurrent) fn(...args); };
-    const listener: Listener = { event: only((type, data, id) => hear({ type, data: parsed(data), id })), beat: only(beat), lost: only(lose) };
     let inner: Wire | undefined;
-    wire = {
-      listen: (type) => inner?.listen(type),
-      close() { isCurrent = false; inner?.close(); },
-    };
+    const mine: Wire = wire = { listen: (type) => inner?.listen(type), close: () => inner?.close() };
+    const only = <A extends unknown[]>(fn: (...args: A) => void) => (...args: A): void => { if (wire === mine) fn(...args); };
+    const listener: Listener = { event: only((type, data, id) => hear({ type, data: parsed(data), id })), beat: only(beat), lost: only(lose) };
     if (isNative) inner = eventSourceWire(Source, url(), withCredentials, [...eventTypes(kind), ...handlers.keys()], listener);
     else {
       import('./fetch.js').then(
         only(({ fetchWire }) => { inner = fetchWire(url(), options, listener); }),
         () => {
           isRefused = false;
-          listener.lost({ how: 'ended', problem: LOST });
+          listener.lost({ how: 'ended', problem: {} });
         },
       );
     }
@@ -121,40 +121,38 @@ export function connect<K extends Kind>(kind: K, address: string, options: Strea
 
   function reconnect(): void {
     if (link.status === 'complete') return;
-    link = { ...link, attempt: 0, error: null };
+    link = linked('reconnecting');
     open();
+    show();
   }
 
   // Losing it, and coming back ---------------------------------------------------------------------
 
   function lose({ how, problem, retryMs }: Loss): void {
-    if (how === 'over') { end('complete'); return; }
+    if (how === 'over') return end('complete');
     if (how === 'refused' && transport === 'auto') {
       isRefused = true;
-      dial();
-      return;
+      return dial();
     }
-    const attempt = link.attempt + 1;
     const { minMs = 1_000, maxMs = 30_000, jitter = 0.5, maxAttempts = Infinity } = retry || { maxAttempts: 0 };
+    const wait = Math.min(maxMs, (retryMs || minMs) * 2 ** link.attempt) * (1 - jitter * Math.random());
+    const attempt = link.attempt + 1;
     const isFinal = attempt > maxAttempts || problem?.retryable === false;
     // The first loss says nothing yet: a connection that reached its age limit ends like this every hour.
     const isSilent = isBusy || !(problem || attempt > 1 || isFinal);
-    const error = isSilent ? link.error : { ...LOST, ...problem, retryable: !isFinal, at: Date.now() };
+    const error = isSilent ? link.error : trouble({ ...problem, retryable: !isFinal });
     isBusy = false;
-    if (isFinal) { end('failed', error); return; }
-    if (how === 'waits') set({ status: 'reconnecting', attempt, error });
+    if (isFinal) end('failed', error);
+    else if (how === 'waits') set({ status: 'reconnecting', attempt, error });
     else {
-      const wait = Math.min(maxMs, (retryMs || minMs) * 2 ** link.attempt) * (1 - jitter * Math.random());
       disconnect();
       retryTimer = setTimeout(dial, wait);
       set({ status: 'reconnecting', attempt, error, nextRetryAt: Date.now() + wait });
     }
   }
 
-  const unwatch = watchPage({
-    staleAfterMs,
-    pauseWhenHidden: options.pauseWhenHidden,
-    again() { if (!isOver()) open(); },
+  const unwatch = watchPage(staleAfterMs, options, {
+    again: open,
     leave,
     // An EventSource hides a debate's heartbeats: there, silence alone means nothing.
     check(hasSlept) {
@@ -163,23 +161,20 @@ export function connect<K extends Kind>(kind: K, address: string, options: Strea
     },
   });
 
-  const isOver = (): boolean => ['complete', 'closed', 'failed'].includes(link.status);
-
   // Hearing ----------------------------------------------------------------------------------------
 
   function beat(): void { seenAt = Date.now(); }
 
   function hear(told: StreamEvent): void {
     beat();
-    draft ??= new Draft(state, maxUtterances);
     const event = draft.add(told);
     if (!event) return;
     const { type } = event;
     tabs?.tell({ event: told });
     isBusy = type === 'busy';
     isRefused &&= isBusy;
-    link = isBusy ? { ...link, error: { kind: 'server', message: 'The server is busy.', retryable: true, at: Date.now() } }
-      : { status: draft.state.caughtUp ? 'open' : 'catching_up', attempt: 0, error: null, nextRetryAt: null };
+    link = isBusy ? { ...link, error: trouble({ kind: 'server', message: 'The server is busy.' }) }
+      : linked(draft.state.caughtUp ? 'open' : 'catching_up');
     showSoon(); // first: what is not ours may throw
     handlers.get(type)?.forEach((fn) => fn(event.data, event.id));
     listeners.forEach((fn) => fn(type, event.data, event.id));
@@ -187,8 +182,6 @@ export function connect<K extends Kind>(kind: K, address: string, options: Strea
   }
 
   // Showing ----------------------------------------------------------------------------------------
-
-  function now(): States[K] { return draft?.state ?? state; }
 
   function set(change: Partial<Link>): void {
     link = { ...link, ...change };
@@ -205,53 +198,61 @@ export function connect<K extends Kind>(kind: K, address: string, options: Strea
 
   function show(): void {
     frame = null;
-    state = now();
-    draft = null;
-    snapshot = view(state, link, followed);
+    const { state } = draft;
+    draft = new Draft(state, maxUtterances); // what was shown stays as it is
+    snapshot = view(state, link, controls);
     subscribers.forEach((fn) => fn());
   }
 
   // What followers call ----------------------------------------------------------------------------
 
-  const followed: Connection<K> = {
-    snapshot: () => snapshot,
-    subscribe(fn, onEvent) {
-      subscribers.add(fn);
-      if (onEvent) {
-        listeners.add(onEvent);
-        if (!wantsAll) {
-          wantsAll = true;
-          leave();
-          open();
-        }
-      }
-      return () => {
-        subscribers.delete(fn);
-        if (onEvent) listeners.delete(onEvent);
-      };
-    },
+  const controls: Controls = {
+    reconnect,
+    close: () => end('closed'),
     on(type, fn) {
       const fns = handlers.get(type) ?? new Set();
       handlers.set(type, fns.add(fn));
       wire?.listen(type);
       return () => { fns.delete(fn); };
     },
-    reconnect,
-    close: () => end('closed'),
+  };
+  show(); // another tab's answer may be long in coming
+  open();
+  return {
+    ...controls,
+    snapshot: () => snapshot,
+    subscribe(fn, onEvent) {
+      subscribers.add(fn);
+      if (onEvent) listeners.add(onEvent);
+      if (onEvent && !wantsAll) {
+        wantsAll = true;
+        leave();
+        open();
+      }
+      return () => {
+        subscribers.delete(fn);
+        if (onEvent) listeners.delete(onEvent);
+      };
+    },
     stop() {
       unwatch();
       leave();
     },
   };
-  open();
-  return followed;
 }
 
+/** By default, that the connection is lost. */
+const trouble = (what: Partial<StreamError>): StreamError =>
+  ({ kind: 'network', message: 'The connection is lost.', retryable: true, at: Date.now(), ...what });
+
+/** A connection without trouble. */
+export const linked = (status: StreamStatus): Link => ({ status, error: null, attempt: 0, nextRetryAt: null });
+
 /** What a follower sees. */
-export function view<K extends Kind>(state: States[K], link: Link, { reconnect, close, on }: Pick<Connection<K>, 'reconnect' | 'close' | 'on'>): Streams[K] {
+export function view<K extends Kind>(state: States[K], link: Link, controls: Controls): Streams[K] {
   return {
     ...state, ...link, isConnected: link.status === 'open' || link.status === 'catching_up', paused: state.stage === 'paused',
-    currentPhase: state.phase ?? '', reconnect, close, on,
+    currentPhase: state.phase ?? '', ...controls,
   } as unknown as Streams[K];
 }
 

@@ -127,9 +127,10 @@ const started = (next: Next, { title, participants = [] }: ConversationStarted):
   next.participants = participants.map((one: Participant | string) => (typeof one === 'string' ? { id: one, name: one, isHost: false } : one));
 };
 
-const enter = (next: Next, { phase }: PhaseTransition): void => {
+/** Only a debate's is checked. */
+const enter = (next: Next, { phase }: Partial<PhaseTransition>): void => {
   begin(next);
-  next.phase = phase;
+  if (typeof phase === 'string') next.phase = phase;
 };
 
 const token = (next: Next, { speaker, segment, token: text }: DebateToken): void =>
@@ -154,9 +155,10 @@ const changeSpeaker = (next: Next, { speakerName, speakerId, personaSlug }: Spea
   speak(next, speakerName, personaSlug, speakerId);
 };
 
+/** Only a conversation's is checked. */
 const summarise = (next: Next, { summary, turnCount }: Partial<ContextUpdated>): void => {
-  next.summary = summary ?? next.summary;
-  next.turnCount = turnCount ?? next.turnCount;
+  if (typeof summary === 'string') next.summary = summary;
+  if (typeof turnCount === 'number') next.turnCount = turnCount;
 };
 
 const becomes = (stage: Status) => (next: Next): void => {
@@ -164,26 +166,28 @@ const becomes = (stage: Status) => (next: Next): void => {
   if (stage === 'completed') next.turns = [];
 };
 
-const HUBS = { snapshot, gap, phase_transition: enter };
+/** Heard, and of no consequence for the state. */
+const nothing = (): void => {};
 
-const rules = (own: Record<string, Rule>): Map<string, Rule> => new Map(Object.entries({ ...HUBS, ...own }));
+const rules = (own: Record<string, Rule>): Map<string, Rule> =>
+  new Map(Object.entries({ snapshot, gap, busy: nothing, phase_transition: enter, ...own }));
 
 const RULES = {
   debate: rules({
     connected: greet, debate_started: started, token, utterance, summary: summarise,
-    pause: becomes('paused'), resume: becomes('live'), complete: becomes('completed'),
+    pause: becomes('paused'), resume: becomes('live'), complete: becomes('completed'), intervention_response: nothing, error: nothing,
   }),
   conversation: rules({
     connection_established: greet, conversation_started: started, conversation_token: conversationToken,
     conversation_utterance: conversationUtterance, conversation_speaker_changed: changeSpeaker,
     conversation_context_updated: summarise, conversation_paused: becomes('paused'),
-    conversation_resumed: becomes('live'), conversation_completed: becomes('completed'),
+    conversation_resumed: becomes('live'), conversation_completed: becomes('completed'), conversation_error: nothing,
   }),
 };
 
 /** The types that a stream of this kind is read by. An EventSource hears only those that it was told. */
 export function eventTypes(kind: Kind): string[] {
-  return [...RULES[kind].keys(), 'busy', ...(kind === 'debate' ? ['intervention_response', 'error'] : ['conversation_error'])];
+  return [...RULES[kind].keys()];
 }
 
 // Pieces ----------------------------------------------------------------------------------------

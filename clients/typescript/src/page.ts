@@ -3,8 +3,6 @@
 import type { StreamOptions } from './types.js';
 
 export interface Follower {
-  staleAfterMs: number;
-  pauseWhenHidden: boolean | undefined;
   /** Connects anew. */
   again(): void;
   /** Lets go of the connection until `again`. */
@@ -14,9 +12,9 @@ export interface Follower {
 }
 
 /** @returns how to stop watching */
-export function watchPage({ staleAfterMs, pauseWhenHidden, again, leave, check }: Follower): () => void {
+export function watchPage(staleAfterMs: number, options: StreamOptions, { again, leave, check }: Follower): () => void {
   const page = new AbortController();
-  const { signal } = page;
+  const whileWatched = { signal: page.signal };
   let tickAt = Date.now();
   const ticking = setInterval(() => {
     // Browsers let the timers of a hidden page run once a minute: that is no sleep, and three times 35 s is more.
@@ -24,21 +22,23 @@ export function watchPage({ staleAfterMs, pauseWhenHidden, again, leave, check }
     tickAt = Date.now();
   }, staleAfterMs / 4);
   if (globalThis.document) {
-    addEventListener('online', again, { signal });
+    addEventListener('online', again, whileWatched);
     // A page with an open connection is not kept for the way back.
-    addEventListener('pagehide', leave, { signal });
-    addEventListener('pageshow', ({ persisted }) => { if (persisted) again(); }, { signal });
+    addEventListener('pagehide', leave, whileWatched);
+    addEventListener('pageshow', ({ persisted }) => { if (persisted) again(); }, whileWatched);
     document.addEventListener('visibilitychange', () => {
-      if (!pauseWhenHidden) { if (!document.hidden) check(true); }
-      else if (document.hidden) leave();
-      else again();
-    }, { signal });
+      if (options.pauseWhenHidden) (document.hidden ? leave : again)();
+      else if (!document.hidden) check(true);
+    }, whileWatched);
   }
   return () => {
     clearInterval(ticking);
     page.abort();
   };
 }
+
+/** Whether nobody looks, and so nobody is to be connected. */
+export const isAway = ({ pauseWhenHidden }: StreamOptions): boolean | undefined => pauseWhenHidden && globalThis.document?.hidden;
 
 /** Whether the tabs of this browser should share a connection: over HTTP/1.1 it opens no more than six. */
 export function mayShare({ shareTabs = 'auto', token }: StreamOptions): boolean {

@@ -53,10 +53,15 @@ function useStream<K extends Kind, T>(kind: K, id: string | null | undefined, op
   return useSyncExternalStore(subscribe, () => select(store?.getSnapshot() ?? IDLE[kind]), () => select(IDLE[kind]));
 }
 
-/** Whether two values are the same, or have the same fields. */
+/** Whether two values are the same, or are lists or plain objects of the same fields. */
 function isSame(a: unknown, b: unknown): boolean {
   if (Object.is(a, b)) return true;
-  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
+  if (!hasFields(a) || !hasFields(b) || Array.isArray(a) !== Array.isArray(b)) return false;
   const keys = Object.keys(a);
   return keys.length === Object.keys(b).length && keys.every((key) => Object.is(a[key as keyof typeof a], b[key as keyof typeof b]));
+}
+
+/** What a Map, a Set or a Date holds is in none of its fields. */
+function hasFields(value: unknown): value is object {
+  return Array.isArray(value) || (typeof value === 'object' && value !== null && [Object.prototype, null].includes(Object.getPrototypeOf(value)));
 }

@@ -1,6 +1,6 @@
 /** Streams as something to subscribe to: one connection for each, however many follow it in this page. */
 
-import { type Connection, connect, view } from './connection.js';
+import { type Connection, connect, linked, view } from './connection.js';
 import { initialState } from './fold.js';
 import type { Kind, StreamOptions, Streams, StreamStore } from './types.js';
 
@@ -9,14 +9,12 @@ const PATHS = { debate: '/api/debates/', conversation: '/api/conversations/sessi
 /** How long a connection outlives its last subscriber: a remount, as under StrictMode, does not cost another. */
 const LINGER_MS = 250;
 
-interface Held { connection: Connection<never>; holders: number; linger?: ReturnType<typeof setTimeout> }
+interface Held { connection: Connection<never>; holders: Set<() => void>; linger?: ReturnType<typeof setTimeout> }
 
 const open = new Map<string, Held>();
 
 const nothing = (): (() => void) => () => {};
-const idle = <K extends Kind>(kind: K): Streams[K] => view<K>(
-  initialState(kind), { status: 'idle', error: null, attempt: 0, nextRetryAt: null }, { reconnect: nothing, close: nothing, on: nothing },
-);
+const idle = <K extends Kind>(kind: K): Streams[K] => view<K>(initialState(kind), linked('idle'), { reconnect: nothing, close: nothing, on: nothing });
 
 /** The snapshot while nobody follows; also what a server renders. */
 export const IDLE: { readonly [K in Kind]: Streams[K] } = { debate: idle('debate'), conversation: idle('conversation') };
@@ -36,17 +34,15 @@ export function openStream<K extends Kind>(kind: K, id: string, options: StreamO
 
   /** Keeps the connection open. @returns how to let go of it */
   function hold(use: (connection: Connection<K>) => () => void): () => void {
-    const held: Held = open.get(key) ?? { connection: connect(kind, JSON.parse(key)[0] as string, options) as Connection<never>, holders: 0 };
+    const held: Held = open.get(key) ?? { connection: connect(kind, JSON.parse(key)[0] as string, options) as Connection<never>, holders: new Set() };
     open.set(key, held);
     clearTimeout(held.linger);
-    held.holders += 1;
-    let end: (() => void) | null = use(held.connection as Connection<K>);
+    const end = use(held.connection as Connection<K>);
+    held.holders.add(end);
     return () => {
-      if (!end) return;
+      if (!held.holders.delete(end)) return;
       end();
-      end = null;
-      held.holders -= 1;
-      if (held.holders) return;
+      if (held.holders.size) return;
       held.linger = setTimeout(() => {
         open.delete(key);
         held.connection.stop();

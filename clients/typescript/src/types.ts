@@ -47,7 +47,8 @@ export interface ConversationEvents extends HubEvents {
   conversation_resumed: Enveloped<Open>;
   conversation_error: Enveloped<Open>;
   conversation_completed: Enveloped<Open>;
-  phase_transition: Enveloped<Open<PhaseTransition>>;
+  /** Nobody has checked it: its phase may be missing, or be anything. */
+  phase_transition: Enveloped<Open>;
 }
 
 /** One event. `id` is its own, and null for what is transient: a token, a greeting. */
@@ -188,11 +189,11 @@ export interface StreamOptions {
   withCredentials?: boolean;
   /** Keeps no more than the last so many utterances, and events. Default: all. */
   maxUtterances?: number;
-  /** Silence after which a connection counts as dead. Default 35,000: two heartbeats and a little. */
+  /** Silence after which a connection counts as dead. Default 35,000; must be above two heartbeats of the server, which by default are 30,000. */
   staleAfterMs?: number;
   /** How to come back; false: not at all. */
   retry?: RetryOptions | false;
-  /** Lets go of the connection while the page is hidden. */
+  /** Is not connected while the page is hidden. */
   pauseWhenHidden?: boolean;
   /** One connection for all tabs of the browser. `auto`, the default: where the page came over HTTP/1.1. */
   shareTabs?: boolean | 'auto';
@@ -205,7 +206,7 @@ export interface StreamOptions {
 /** A stream as something to subscribe to. The connection is open while somebody is subscribed. */
 export interface StreamStore<K extends Kind> {
   readonly getSnapshot: () => Streams[K];
-  /** Calls `fn` whenever the snapshot is another one, at most once a frame. @returns how to stop it */
+  /** Calls `fn` whenever the snapshot is another one: once a frame at most for what is said, at once for the connection. @returns how to stop it */
   readonly subscribe: (fn: () => void) => () => void;
   readonly on: Streams[K]['on'];
   readonly reconnect: () => void;

@@ -16,7 +16,8 @@ export interface Wire {
  */
 export interface Loss {
   how: 'waits' | 'refused' | 'over' | 'ended';
-  problem?: Pick<StreamError, 'kind' | 'message'> & Partial<StreamError>;
+  /** What is not told of it is as when a connection is lost. */
+  problem?: Partial<StreamError>;
   /** When to come back, as the server has it. */
   retryMs?: number;
 }

@@ -154,10 +154,23 @@ describe('a conversation', () => {
     expect(state).toMatchObject({ summary: 'So far.', turnCount: 12 });
   });
 
+  test.each([{}, { phase: 1 }, { phase: null }, { phase: ['Opening'] }])('keeps its phase when it is told %j, which nobody has checked', (data) => {
+    const state = play('conversation', [greeting, ['phase_transition', data, 1]]);
+    expect(state).toMatchObject({ phase: null, stage: 'live' });
+    const named = play('conversation', [['phase_transition', { phase: 'Opening' }, 2], ['phase_transition', data, 3]], state);
+    expect(named).toMatchObject({ phase: 'Opening', lastEventId: `${EPOCH}-3` });
+  });
+
   test('takes no heartbeat for a greeting', () => {
     const state = play('conversation', [greeting, start, edge(1), ['connection_established', { type: 'heartbeat' }]]);
     expect(state).toMatchObject({ caughtUp: true, clientId: 'c' });
   });
+});
+
+test('of a debate’s summaries, which nobody has checked, only words and numbers count', () => {
+  const state = play('debate', [hello, ['utterance', said('Pro', 'a'), 1], ['summary', { summary: { toString: 1 }, turnCount: { toLocaleString: 1 } }, 2], ['summary', null, 3]]);
+  expect(state).toMatchObject({ summary: null, turnCount: 1 });
+  expect(play('debate', [['summary', { summary: 'So far.', turnCount: 7 }, 4]], state)).toMatchObject({ summary: 'So far.', turnCount: 7 });
 });
 
 describe('coming back', () => {

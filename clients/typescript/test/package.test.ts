@@ -81,6 +81,18 @@ test('the entries that are exported are there', () => {
   }
 });
 
+test('what is packed has all that it speaks of: its entries, its licences, and what its README links to', () => {
+  const packed = execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { cwd: ROOT, encoding: 'utf8' });
+  const [{ files }] = JSON.parse(packed) as [{ files: { path: string }[] }];
+  const names = files.map((file) => file.path);
+  expect(names).toEqual(expect.arrayContaining(['README.md', 'package.json', 'dist/index.js', 'dist/react.js', 'LICENSE-APACHE', 'LICENSE-MIT']));
+  for (const name of ['LICENSE-APACHE', 'LICENSE-MIT']) {
+    expect(readFileSync(path.join(ROOT, name), 'utf8'), name).toBe(readFileSync(path.join(ROOT, '../..', name), 'utf8'));
+  }
+  const links = [...readFileSync(path.join(ROOT, 'README.md'), 'utf8').matchAll(/\]\(([^)#]+)/g)].map(([, target = '']) => target);
+  expect(links.filter((target) => !target.startsWith('https:') && !names.includes(target))).toEqual([]);
+});
+
 test('the sources and the tests type-check', () => expect(tsc('-p', 'tsconfig.test.json')).toBe(''), 60_000);
 
 test('what the README shows type-checks', () => {

@@ -5,6 +5,7 @@ import { StrictMode, memo } from 'react';
 import { renderToString } from 'react-dom/server';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 
+import type { ConversationStream } from '../src/index.js';
 import { useConversationStream, useDebateStream } from '../src/react.js';
 import { EPOCH, FakeAnswer, FakeSource, asSource, fakeServer, said } from './support.js';
 
@@ -275,6 +276,31 @@ describe('the page', () => {
     hidden.mockRestore();
   });
 
+  test.each(['online', 'pageshow'])('that lets go while it is hidden does not come back with %s before it is shown', (event) => {
+    const hidden = vi.spyOn(document, 'hidden', 'get').mockReturnValue(true);
+    renderHook(() => useDebateStream(unique0, { ...options, pauseWhenHidden: true }));
+    expect(FakeSource.opened, 'it was opened where nobody looks').toEqual([]);
+    window.dispatchEvent(Object.assign(new Event(event), { persisted: true }));
+    expect(FakeSource.opened).toEqual([]);
+    hidden.mockReturnValue(false);
+    act(() => { document.dispatchEvent(new Event('visibilitychange')); });
+    expect(FakeSource.live).toHaveLength(1);
+    hidden.mockRestore();
+  });
+
+  test('that is hidden opens what was closed and is asked for again when it is shown', () => {
+    const { result } = renderHook(() => useDebateStream(unique0, { ...options, pauseWhenHidden: true }));
+    act(() => result.current.close());
+    const hidden = vi.spyOn(document, 'hidden', 'get').mockReturnValue(true);
+    act(() => result.current.reconnect());
+    expect(FakeSource.live).toEqual([]);
+    expect(result.current.status).toBe('reconnecting');
+    hidden.mockReturnValue(false);
+    act(() => { document.dispatchEvent(new Event('visibilitychange')); });
+    expect(FakeSource.live).toHaveLength(1);
+    hidden.mockRestore();
+  });
+
   test('whose timers run once a minute, as they do where nobody looks, has not slept', async () => {
     await following();
     const hidden = vi.spyOn(document, 'hidden', 'get').mockReturnValue(true);
@@ -302,6 +328,22 @@ describe('useConversationStream', () => {
     expect([...result.current.live.keys()]).toEqual(['ada', 'mei']);
     expect(result.current).toMatchObject({ summary: 'So far.', turnCount: 4, clientId: 'c', speaker: { id: 'mei' } });
     expect(String(FakeSource.last.url)).toContain('/api/conversations/sessions/');
+  });
+
+  test.each([
+    ['the map of voices', ({ live }: ConversationStream) => live, (value: unknown) => [...(value as ConversationStream['live']).values()].map(({ text }) => text).join()],
+    ['a set made of it', ({ live }: ConversationStream) => new Set([...live.values()].map(({ text }) => text)), (value: unknown) => [...value as Set<string>].join()],
+    ['a date', ({ turns }: ConversationStream) => new Date(turns[0]?.text.length ?? 0), (value: unknown) => 'x'.repeat(Number(value as Date))],
+  ])('shows each change of a selection that is %s, which has no fields to compare', async (_, select, shown) => {
+    const id = unique();
+    const selected = renderHook(() => useConversationStream<unknown>(id, { ...options, select }));
+    FakeSource.last.emit('connection_established', { type: 'connection_established', clientId: 'c' });
+    FakeSource.last.edge(1);
+    for (const text of ['x', 'xx']) {
+      FakeSource.last.emit('conversation_token', { participantId: 'ada', personaSlug: 'ada', personaName: 'Ada', segment: '1', token: 'x' });
+      await frame();
+      expect(shown(selected.result.current)).toBe(text);
+    }
   });
 
   test('without an id is idle', () => {

@@ -190,6 +190,16 @@ describe('the end', () => {
   });
 });
 
+test('who wants to hear everything opens nothing that was closed', async () => {
+  const { fetch, requests } = fakeServer();
+  const { id, stream, now } = follow({ fetch });
+  stream.close();
+  followed.push(openStream('debate', id, { EventSource: asSource, fetch, onEvent() {} }).subscribe(() => {}));
+  await pass(20);
+  expect(requests).toEqual([]);
+  expect(now().status).toBe('closed');
+});
+
 describe('what followers do while they are told', () => {
   test('close(), called on a loss, is not undone by the next attempt', async () => {
     const { fetch, requests } = fakeServer();
@@ -425,6 +435,67 @@ describe('silence', () => {
     vi.setSystemTime(Date.now() + 120_000); // as after sleep: no timer has run meanwhile
     await pass(10_000);
     expect(FakeSource.opened).toHaveLength(2);
+    expect(FakeSource.live).toHaveLength(1);
+  });
+});
+
+describe('a page that shares its connection with other tabs', () => {
+  /** A browser with locks, none of which is free. */
+  const names: string[] = [];
+  beforeEach(() => {
+    names.length = 0;
+    vi.stubGlobal('document', new EventTarget());
+    vi.stubGlobal('addEventListener', () => {});
+    vi.stubGlobal('navigator', { locks: { request: () => new Promise(() => {}) } });
+    vi.stubGlobal('BroadcastChannel', class {
+      constructor(name: string) { names.push(name); }
+      postMessage(): void {}
+      close(): void {}
+    });
+  });
+  afterEach(() => {
+    vi.doUnmock('../src/tabs.js');
+    vi.unstubAllGlobals();
+  });
+
+  test('is connecting until another tab answers, and can be closed meanwhile', async () => {
+    const { stream, now } = follow({ shareTabs: true });
+    expect(now().status).toBe('connecting');
+    await pass(20);
+    expect(now().status).toBe('connecting');
+    now().close();
+    expect(now().status).toBe('closed');
+    stream.reconnect();
+    expect(now().status).toBe('reconnecting');
+  });
+
+  test('asks no tab that begins elsewhere, or keeps less', async () => {
+    for (const more of [{}, {}, { from: 'now' }, { maxUtterances: 20 }, { maxUtterances: 30 }] as const) {
+      const leave = openStream('debate', 'same', { EventSource: asSource, shareTabs: true, ...more }).subscribe(() => {});
+      await pass(20);
+      leave();
+      await pass(LINGER);
+    }
+    expect(names).toHaveLength(5);
+    expect(new Set(names).size).toBe(4);
+  });
+
+  test('connects by itself where what it takes to share cannot be loaded, unless nobody follows any more', async () => {
+    const loads: (() => void)[] = [];
+    vi.doMock('../src/tabs.js', () => new Promise((_, fail) => loads.push(() => fail(new Error('offline')))));
+    const begun = (): Promise<unknown> => vi.waitUntil(() => loads.length > 0);
+    const { leave } = follow({ shareTabs: true });
+    await begun();
+    leave();
+    await vi.advanceTimersByTimeAsync(LINGER);
+    loads.pop()?.();
+    await pass(20);
+    expect(FakeSource.opened, 'nobody would close it').toEqual([]);
+    vi.resetModules();
+    follow({ shareTabs: true });
+    await begun();
+    loads.pop()?.();
+    await pass(20);
     expect(FakeSource.live).toHaveLength(1);
   });
 });

@@ -1,12 +1,11 @@
 /** What there is to watch, of both kinds, kept fresh while somebody looks. */
 
-import { useCallback, useEffect, useRef, useState } from 'react';
-import { listStreams, refusalOf, type Listed } from '../api.ts';
+import { useCallback, useEffect, useState } from 'react';
+import { KINDS, Lists, refusalOf, type Listed } from '../api.ts';
 import type { Kind } from '../words.ts';
 
 const REFRESH_MS = 3_000;
 const REFRESH_FAILED_MS = 10_000;
-const KINDS: readonly Kind[] = ['debate', 'conversation'];
 
 export interface Item extends Listed { readonly kind: Kind }
 
@@ -24,7 +23,7 @@ export function useListing(): Listing {
   const [streams, setStreams] = useState<ReadonlyMap<string, Item> | null>(null);
   const [next, setNext] = useState<Partial<Record<Kind, string>>>({});
   const [problem, setProblem] = useState<string | null>(null);
-  const isFirst = useRef(true);
+  const lists = useState(() => new Lists())[0];
 
   const take = useCallback((kind: Kind, listed: readonly Listed[]) => setStreams((before) => {
     const all = new Map(before);
@@ -35,25 +34,26 @@ export function useListing(): Listing {
   useEffect(() => {
     let timer = 0;
     let left = false;
+    const begun = new Set<Kind>();
     const refresh = async () => {
       clearTimeout(timer);
       let failed: string | null = null;
       await Promise.all(KINDS.map(async (kind) => {
         try {
-          const page = await listStreams(kind);
-          if (left) return;
+          const page = await lists.read(kind);
+          if (left || lists.refused.has(kind)) return;
           take(kind, page.streams);
           // The first page comes again and again; only the furthest page knows where the list goes on.
-          if (isFirst.current && page.next !== null) setNext((before) => ({ ...before, [kind]: page.next! }));
+          if (!begun.has(kind) && page.next !== null) setNext((before) => ({ ...before, [kind]: page.next! }));
+          begun.add(kind);
         } catch (error) {
-          failed = refusalOf(error).message;
+          failed = `${refusalOf(error).message} Looking again in a few seconds.`;
         }
       }));
       if (left) return;
-      if (failed === null) isFirst.current = false;
-      setProblem(failed && `${failed} Looking again in a few seconds.`);
+      setProblem(lists.refusal ?? failed);
       // Nobody looks at a hidden tab: it asks again when it is seen.
-      if (!document.hidden) timer = window.setTimeout(refresh, failed ? REFRESH_FAILED_MS : REFRESH_MS);
+      if (!document.hidden && lists.refusal === null) timer = window.setTimeout(refresh, failed ? REFRESH_FAILED_MS : REFRESH_MS);
     };
     const seen = () => { if (!document.hidden) void refresh(); };
     document.addEventListener('visibilitychange', seen);
@@ -63,18 +63,18 @@ export function useListing(): Listing {
       clearTimeout(timer);
       document.removeEventListener('visibilitychange', seen);
     };
-  }, [take]);
+  }, [lists, take]);
 
   const more = useCallback(() => {
     for (const kind of KINDS) {
       const before = next[kind];
       if (before === undefined) continue;
-      listStreams(kind, { before }).then((page) => {
+      lists.read(kind, { before }).then((page) => {
         take(kind, page.streams);
         setNext(({ [kind]: _, ...rest }) => (page.next === null ? rest : { ...rest, [kind]: page.next }));
       }, (error: unknown) => setProblem(refusalOf(error).message));
     }
-  }, [next, take]);
+  }, [lists, next, take]);
 
   return { items: streams && [...streams.values()].sort(runningThenNewest), problem, more: Object.keys(next).length > 0 ? more : null };
 }

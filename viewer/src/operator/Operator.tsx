@@ -8,7 +8,7 @@ import { Status } from '../ui/Status.tsx';
 import { ThemeButton } from '../ui/Theme.tsx';
 import { ago, spelled } from '../words.ts';
 import { Chart } from './Chart.tsx';
-import { SAMPLES_A_MINUTE, timeOf, useStats, type Figures, type Row } from './useStats.ts';
+import { SAMPLES_A_MINUTE, timeOf, useStats, type Figures } from './useStats.ts';
 
 const rounded = (value: number) => (value === 0 ? '0' : value < 10 ? value.toFixed(1) : Math.round(value).toLocaleString('en'));
 
@@ -72,11 +72,11 @@ function Overview({ figures: { stats, samples } }: { figures: Figures }) {
   );
 }
 
-function Streams({ rows }: { rows: readonly Row[] }) {
+function Streams({ rows }: { rows: Figures['rows'] }) {
   return (
     <section aria-labelledby="streams-heading">
       <h2 id="streams-heading">Streams</h2>
-      {rows.length === 0 ? <p className="none">Nothing has been published yet.</p> : (
+      {rows === null ? <p className="none">Your token opens no list of streams.</p> : rows.length === 0 ? <p className="none">Nothing has been published yet.</p> : (
         <div className="table-scroll" tabIndex={0} role="region" aria-label="Table of streams">
           <table className="streams-table">
             <thead><tr><th scope="col">Stream</th><th scope="col">State</th><th scope="col" className="number">Followers</th><th scope="col" className="number">Events/s</th><th scope="col" className="number">Stored</th><th scope="col">Last event</th></tr></thead>

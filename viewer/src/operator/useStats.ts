@@ -1,7 +1,7 @@
 /** What the server says of itself, asked every two seconds, and what follows from two answers. */
 
 import { useEffect, useState } from 'react';
-import { isReady, listStreams, refusalOf, stats, type Listed } from '../api.ts';
+import { isReady, KINDS, Lists, refusalOf, stats, type Listed } from '../api.ts';
 import type { Kind } from '../words.ts';
 
 const INTERVAL_MS = 2_000;
@@ -51,7 +51,8 @@ export interface Row extends Listed {
 
 export interface Figures {
   readonly stats: ServerStats | null;
-  readonly rows: readonly Row[];
+  /** null: the lists are not open to whoever looks. */
+  readonly rows: readonly Row[] | null;
   readonly samples: readonly Sample[];
   readonly ready: boolean | null;
   readonly problem: string | null;
@@ -79,25 +80,23 @@ export function useStats(): Figures {
   const [figures, setFigures] = useState(NOTHING);
   useEffect(() => {
     const leave = new AbortController();
+    const lists = new Lists();
+    const read = async (kind: Kind) => (await lists.read(kind, { limit: STREAMS_MAX })).streams.map((stream) => ({ ...stream, kind }));
     let timer = 0;
     let asked = 0;
     const ask = async () => {
       try {
-        const [now, ready, debates, conversations] = await Promise.all([
-          stats<ServerStats>(leave.signal), isReady(leave.signal), listStreams('debate', { limit: STREAMS_MAX }), listStreams('conversation', { limit: STREAMS_MAX }),
-        ]);
+        const [now, ready, ...streams] = await Promise.all([stats<ServerStats>(leave.signal), isReady(leave.signal), ...KINDS.map(read)]);
         const at = performance.now(); // no clock that somebody may set
         const elapsed = asked === 0 ? null : (at - asked) / 1000;
         asked = at;
         if (leave.signal.aborted) return;
-        setFigures((before) => next(before, now, ready, elapsed, [
-          ...debates.streams.map((stream) => ({ ...stream, kind: 'debate' as const })),
-          ...conversations.streams.map((stream) => ({ ...stream, kind: 'conversation' as const })),
-        ]));
+        setFigures((before) => next(before, now, ready, elapsed, lists.refusal === null ? streams.flat() : null));
       } catch (error) {
         if (leave.signal.aborted) return;
         const refusal = refusalOf(error);
         setFigures((before) => ({ ...before, ready: null, problem: refusal.message, forbidden: refusal.isForbidden }));
+        if (refusal.isForbidden) return; // nor will they be opened to the same token
       }
       if (!leave.signal.aborted) timer = window.setTimeout(ask, INTERVAL_MS);
     };
@@ -110,14 +109,14 @@ export function useStats(): Figures {
   return figures;
 }
 
-function next(before: Figures, now: ServerStats, ready: boolean, elapsed: number | null, streams: (Listed & { kind: Kind })[]): Figures {
-  const known = new Map(before.rows.map((row) => [`${row.kind}/${row.id}`, row]));
-  const rows = streams.map((stream): Row => {
+function next(before: Figures, now: ServerStats, ready: boolean, elapsed: number | null, streams: (Listed & { kind: Kind })[] | null): Figures {
+  const known = new Map(before.rows?.map((row) => [`${row.kind}/${row.id}`, row]));
+  const rows = streams?.map((stream): Row => {
     const last = known.get(`${stream.kind}/${stream.id}`);
     const events = seqOf(stream.lastEventId);
     const comparable = elapsed !== null && last !== undefined && epochOf(last.lastEventId) === epochOf(stream.lastEventId);
     return { ...stream, events, rate: comparable ? Math.max(0, events - last.events) / elapsed : null };
-  }).sort((a, b) => Number(a.status === 'completed') - Number(b.status === 'completed') || b.subscribers - a.subscribers || (b.lastActivityAt ?? 0) - (a.lastActivityAt ?? 0));
+  }).sort((a, b) => Number(a.status === 'completed') - Number(b.status === 'completed') || b.subscribers - a.subscribers || (b.lastActivityAt ?? 0) - (a.lastActivityAt ?? 0)) ?? null;
   const [totals, then] = [now.totals, before.stats?.totals];
   // A total that is smaller than it was is another server's: there is no rate between the two.
   const rate = (key: 'events' | 'transientEvents' | 'connections' | 'catchUps') =>

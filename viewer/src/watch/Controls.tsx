@@ -1,6 +1,6 @@
 /** Pause, resume and stop: what a stream's state allows, for those whom the server lets. */
 
-import { useEffect, useState } from 'react';
+import { useEffect, useRef, useState, type KeyboardEvent } from 'react';
 import { refusalOf, steer, type Verb } from '../api.ts';
 import type { Condition } from '../stream/view.ts';
 import { useSession } from '../session.ts';
@@ -8,30 +8,46 @@ import { announce } from '../ui/Announcer.tsx';
 import { Icon, type IconName } from '../ui/Icon.tsx';
 import type { Kind } from '../words.ts';
 
-const CONFIRM_MS = 4_000;
+const STOP = ['stop', 'Stop', 'stop'] as const;
 const OFFERED: Partial<Record<Condition, readonly (readonly [Verb, string, IconName])[]>> = {
-  live: [['pause', 'Pause', 'pause'], ['stop', 'Stop', 'stop']],
-  paused: [['resume', 'Resume', 'play'], ['stop', 'Stop', 'stop']],
+  live: [['pause', 'Pause', 'pause'], STOP],
+  paused: [['resume', 'Resume', 'play'], STOP],
 };
 
 /** Whose control of what was refused once is not offered it again in this page: a token may be for one stream alone. */
 const forbidden = new Set<string>();
 
-export function Controls({ kind, id, condition }: { kind: Kind; id: string; condition: Condition | null }) {
+interface Props {
+  kind: Kind;
+  id: string;
+  condition: Condition | null;
+  /** The focus was on a button that is there no more. */
+  onFocusLost: () => void;
+}
+
+export function Controls({ kind, id, condition, onFocusLost }: Props) {
   const who = `${useSession().round} ${kind}/${id}`;
   const [refused, setRefused] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
   const [asked, setAsked] = useState(false);
   useEffect(() => setRefused(null), [condition]);
-  useEffect(() => {
-    if (!asked) return;
-    const timer = setTimeout(() => setAsked(false), CONFIRM_MS);
-    return () => clearTimeout(timer);
-  }, [asked]);
 
   const offered = forbidden.has(who) || condition === null ? [] : OFFERED[condition] ?? [];
+  const hasFocus = useRef(false);
+  const isGone = offered.length === 0;
+  useEffect(() => {
+    if (!isGone || !hasFocus.current) return;
+    hasFocus.current = false;
+    onFocusLost();
+  }, [isGone, onFocusLost]);
+
   const use = async (verb: Verb) => {
-    if (verb === 'stop' && !asked) return setAsked(true); // it ends for everyone and for good
+    if (busy) return;
+    if (verb === 'stop' && !asked) { // it ends for everyone and for good
+      setAsked(true);
+      announce('Press again to stop for everyone.');
+      return;
+    }
     setAsked(false);
     setBusy(true);
     try {
@@ -46,13 +62,20 @@ export function Controls({ kind, id, condition }: { kind: Kind; id: string; cond
       setBusy(false);
     }
   };
+  const cancel = ({ key }: KeyboardEvent) => {
+    if (key !== 'Escape' || !asked) return;
+    setAsked(false);
+    announce('Not stopped.');
+  };
   return (
-    <div className="controls">
+    <div className="controls" onFocus={() => { hasFocus.current = true; }} onBlur={() => { hasFocus.current = false; setAsked(false); }} onKeyDown={cancel}>
       {refused && <span className="refused">{refused}</span>}
       {offered.map(([verb, label, icon]) => {
         const sure = verb === 'stop' && asked;
+        // One that is disabled, or another one, would not have the focus any more. Safari gives none by itself.
         return (
-          <button key={verb} type="button" className={sure ? 'button danger' : 'button'} disabled={busy} onClick={() => use(verb)}>
+          <button key={verb === 'stop' ? 'stop' : 'hold'} type="button" className={sure ? 'button danger' : 'button'} aria-disabled={busy}
+            onClick={({ currentTarget }) => { currentTarget.focus(); void use(verb); }}>
             <Icon name={icon} /><span>{sure ? 'Stop for everyone?' : label}</span>
           </button>
         );

@@ -1,6 +1,6 @@
 /** One stream on the screen: a debate as a stage, a conversation as a studio. */
 
-import { useEffect, useRef } from 'react';
+import { useCallback, useEffect, useRef } from 'react';
 import { askWhy } from '../api.ts';
 import { useStream } from '../stream/useStream.ts';
 import { isSpeaking, statusOf, type StreamView } from '../stream/view.ts';
@@ -48,7 +48,8 @@ export function Watch({ kind, id }: { kind: Kind; id: string }) {
     document.title = `${title} · ClearSide`;
   }, [title]);
   const heading = useRef<HTMLHeadingElement>(null);
-  useEffect(() => heading.current?.focus({ preventScroll: true }), [kind, id]);
+  const focusHeading = useCallback(() => heading.current?.focus({ preventScroll: true }), []);
+  useEffect(focusHeading, [focusHeading, kind, id]);
   const proposition = whole.proposition !== null && whole.proposition !== title ? whole.proposition : null;
 
   return (
@@ -59,7 +60,7 @@ export function Watch({ kind, id }: { kind: Kind; id: string }) {
         <div className="bar-end">
           {whole.followers !== null && !isOver && <span className="followers" title="Connections to this stream"><b>{whole.followers.toLocaleString('en')}</b> watching</span>}
           <Status status={isReplaying ? 'replay' : status} id="status" />
-          <Controls kind={kind} id={id} condition={stream.link === 'open' ? whole.condition : null} />
+          <Controls kind={kind} id={id} condition={stream.link === 'open' ? whole.condition : null} onFocusLost={focusHeading} />
           <button type="button" className="icon-button details-button" popoverTarget="details" aria-label="About this stream" title="About this stream"><Icon name="list" /></button>
           <ThemeButton />
         </div>
