@@ -36,7 +36,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let store = Store::open(&"sqlite://embedded.db".parse::<DatabaseUrl>()?)?;
     // Streams have a thread of their own, beside the workers'.
     let arbiter = Arbiter::new();
-    let hub = Hub::start(&arbiter.handle(), store, HubConfig::default());
+    let hub = Hub::start(&arbiter.handle(), store.clone(), HubConfig::default());
     // Whose pages may publish, too, beside the application's own.
     let origins = ["http://localhost:5173".to_owned()];
     let api = Api::new(hub.clone()).with_origins(&origins);
@@ -62,5 +62,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     .bind(("127.0.0.1", 8080))?
     .run()
     .await?;
+    // The database is one file then, which can be copied.
+    store.checkpoint().await?;
     Ok(())
 }

@@ -50,8 +50,8 @@ pub(crate) struct Application {
     pub(crate) is_open: bool,
     server: Server,
     drain: Duration,
-    // The hub's thread ends with it.
-    _arbiter: Arbiter,
+    // The hub's thread.
+    arbiter: Arbiter,
 }
 
 /// Why a server did not start.
@@ -138,13 +138,13 @@ impl Application {
             is_open,
             server,
             drain: config.drain,
-            _arbiter: arbiter,
+            arbiter,
         })
     }
 
     /// Serves until `stop` is done, then lets every client go, answers what was asked, and ends.
     pub(crate) async fn run_until(self, stop: impl Future<Output = ()>) -> io::Result<()> {
-        let Self { hub, store, server, drain, .. } = self;
+        let Self { hub, store, server, drain, arbiter, .. } = self;
         let handle = server.handle();
         let server = actix_web::rt::spawn(server);
         tokio::select! {
@@ -163,6 +163,8 @@ impl Application {
             }
         }
         let ended = server.await.unwrap_or_else(|error| Err(io::Error::other(error)));
+        // What is still performed would go on being stored.
+        arbiter.stop();
         if let Err(error) = store.checkpoint().await {
             log::warn!(error:% = error; "the write-ahead log stays: it belongs to the database");
         }

@@ -149,7 +149,8 @@ impl Hub {
         Ok(self.broadcast(broadcast).await?.last_id())
     }
 
-    /// Publishes events: all of them, next to each other, or none. They are on their way when this returns.
+    /// Publishes events: all of them, next to each other, or none. They are on their way when this returns, unless the
+    /// hub has more mail than it takes; but if nobody waits for the answer, they may be dropped.
     ///
     /// # Errors
     /// When the stream has ended, or the events cannot be stored.
@@ -300,7 +301,7 @@ impl Hub {
         self.store.page(stream, cursor, limits).await
     }
 
-    /// Sends a message to the registry, at once; `None`: the registry is gone.
+    /// Sends a message to the registry, at once if its mailbox is not full; `None`: the registry is gone.
     fn ask<M>(&self, message: M) -> impl Future<Output = Option<M::Result>> + Send + use<M>
     where
         M: Message + Send + 'static,

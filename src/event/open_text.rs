@@ -1,5 +1,7 @@
 //! What is being said, as far as tokens have spelt it: it lives in memory, and is closed by the utterance that ends it.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use serde::Serialize;
 
 use super::{
@@ -60,6 +62,8 @@ impl OpenUtterance {
 pub(crate) struct OpenText {
     utterances: Vec<OpenUtterance>,
     bytes: usize,
+    /// Voices, as hashes, whose beginning was not kept: what they go on to say is not the beginning of anything.
+    unkept: Vec<u64>,
 }
 
 impl OpenText {
@@ -72,9 +76,10 @@ impl OpenText {
     pub(crate) fn apply(&mut self, change: &Change) {
         if let Some(voice) = &change.closes {
             self.retain(|open| open.voice() != voice);
+            self.unkept.retain(|unkept| *unkept != hash(voice));
         }
         if change.status == Some(Status::Completed) {
-            self.retain(|_| false);
+            *self = Self::default();
         }
         if let Some(token) = &change.token {
             self.add(token);
@@ -108,25 +113,43 @@ impl OpenText {
     /// Opens an utterance, in the place of the oldest if there are too many. Where its names have no room, it is not
     /// opened: whoever is live hears it all the same, and others get it when it is whole.
     fn begin(&mut self, token: &Token) -> Option<usize> {
+        if self.unkept.contains(&hash(token.voice())) {
+            return None;
+        }
         let new = OpenUtterance::begun_by(token);
         let is_full = self.utterances.len() == Self::MAX_UTTERANCES;
         let room = self.utterances.first().filter(|_| is_full).map_or(0, OpenUtterance::bytes);
         let bytes = self.bytes - room + new.bytes();
         if bytes > Self::MAX_BYTES {
+            self.unkeep(hash(token.voice()));
             return None;
         }
         if is_full {
-            self.utterances.remove(0);
+            let oldest = self.utterances.remove(0);
+            self.unkeep(hash(oldest.voice()));
         }
         self.utterances.push(new);
         self.bytes = bytes;
         Some(self.utterances.len() - 1)
     }
 
+    fn unkeep(&mut self, voice: u64) {
+        if self.unkept.len() == Self::MAX_UTTERANCES {
+            self.unkept.remove(0);
+        }
+        self.unkept.push(voice);
+    }
+
     fn retain(&mut self, keep: impl FnMut(&OpenUtterance) -> bool) {
         self.utterances.retain(keep);
         self.bytes = self.utterances.iter().map(OpenUtterance::bytes).sum();
     }
+}
+
+fn hash(voice: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    voice.hash(&mut hasher);
+    hasher.finish()
 }
 
 #[cfg(test)]
@@ -192,7 +215,7 @@ mod tests {
         }
         // As many as may be open, and no room for a long name in the place of the oldest.
         let mut open = OpenText::default();
-        let long = "s".repeat(OpenText::MAX_BYTES / 2);
+        let long = "s".repeat(OpenText::MAX_BYTES / 2 - 300);
         open.apply(&spoken("Con", "1"));
         for number in 1..OpenText::MAX_UTTERANCES {
             open.apply(&spoken(&format!("Pro {number}"), "1"));
@@ -209,6 +232,30 @@ mod tests {
         }
         open.apply(&spoken("Pro", "1"));
         assert_eq!(open_texts(&open), [("Con", "x"), ("Pro", "x")]);
+        // But not for what has begun without it.
+        open.apply(&spoken(&long, "1"));
+        assert_eq!(open.utterances().len(), 2);
+        open.apply(&Change { closes: Some(long.clone()), ..Change::NONE });
+        open.apply(&spoken(&long, "1"));
+        assert_eq!(open.utterances().len(), 3, "what it says next has its beginning");
+    }
+
+    #[test]
+    fn one_that_was_forgotten_for_another_is_not_opened_in_its_middle() {
+        let spoken = |speaker: &str| {
+            let data = serde_json::json!({ "speaker": speaker, "token": "x" }).to_string();
+            vocabulary(StreamKind::Debate).read("token", &data).unwrap()
+        };
+        let mut open = OpenText::default();
+        for number in 0..=OpenText::MAX_UTTERANCES {
+            open.apply(&spoken(&number.to_string()));
+        }
+        open.apply(&Change { closes: Some("7".into()), ..Change::NONE });
+        open.apply(&spoken("0"));
+        assert!(open_texts(&open).iter().all(|(who, _)| *who != "0"), "there would be room");
+        open.apply(&Change { closes: Some("0".into()), ..Change::NONE });
+        open.apply(&spoken("0"));
+        assert_eq!(open_texts(&open).last(), Some(&("0", "x")));
     }
 
     #[test]

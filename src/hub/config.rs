@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 /// How many times its data a publish takes in memory at most: a token that is nothing but the name of who speaks is
-/// held four times, and each event takes a little by itself.
-const PUBLISH_TIMES_DATA: usize = 5;
+/// held three times, and each event takes a little by itself.
+const PUBLISH_TIMES_DATA: usize = 4;
 
 /// How the hub treats its clients and how much it keeps in memory.
 #[derive(Debug, Clone)]
@@ -52,7 +52,7 @@ pub struct HubConfig {
     pub pending_publishes_max: usize,
     /// Bytes that may wait for one stream's commit; further publishes are refused. Default 16 MiB.
     ///
-    /// A publish takes up to five times its data, what is known of its events counted: with less than that for the
+    /// A publish takes up to four times its data, what is known of its events counted: with less than that for the
     /// longest, some are never taken.
     pub pending_bytes_max: usize,
     /// The same for all streams together. Default 128 MiB.

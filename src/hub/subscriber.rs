@@ -264,6 +264,7 @@ impl Drop for SubscriberBody {
     #[expect(clippy::disallowed_methods, reason = "once for each connection, and must not be lost")]
     fn drop(&mut self) {
         let Connection { hub, stream, subscriber, connected_at, .. } = &*self.actor.connection;
+        self.actor.backlog.leave();
         hub.disconnect.do_send(Disconnect {
             stream: stream.clone(),
             subscriber: *subscriber,

@@ -75,8 +75,7 @@ pub(crate) enum Outcome {
     Completed,
 }
 
-/// Appends within the transaction that `conn` is in. Should that fail, at its end or before, what is `known` is
-/// not true any more.
+/// Appends within the transaction that `conn` is in. Should that fail, at its end or before, `known` must be dropped.
 pub(super) fn append(
     conn: &mut SqliteConnection,
     known: &mut KnownStreams,
@@ -220,7 +219,12 @@ impl KnownStream {
     }
 
     fn save(&self, conn: &mut SqliteConnection, now_ms: i64) -> QueryResult<()> {
-        SaveStream::new(self.row, self.last_seq, &self.snapshot, now_ms).execute(conn).map(drop)
+        let stream = (self.row, &self.epoch);
+        match SaveStream::new(stream, self.last_seq, &self.snapshot, now_ms).execute(conn)? {
+            1 => Ok(()),
+            // Somebody has been at the database, and the row is another stream's by now.
+            _ => Err(diesel::result::Error::NotFound),
+        }
     }
 
     fn id(&self, seq: i64) -> EventId {

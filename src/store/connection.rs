@@ -248,6 +248,21 @@ mod tests {
     }
 
     #[test]
+    fn sqlite_is_compiled_as_the_configuration_says() {
+        #[derive(QueryableByName)]
+        struct Used {
+            #[diesel(sql_type = BigInt)]
+            used: i64,
+        }
+        let mut conn = SqliteConnection::establish(":memory:").unwrap();
+        for option in ["THREADSAFE=2", "DEFAULT_MEMSTATUS=0"] {
+            let query = format!("SELECT sqlite_compileoption_used('{option}') AS used");
+            let Used { used } = diesel::sql_query(query).get_result(&mut conn).unwrap();
+            assert_eq!(used, 1, "{option}: see .cargo/config.toml");
+        }
+    }
+
+    #[test]
     fn a_connection_that_syncs_less_is_refused() {
         let (_folder, url, _) = database("");
         let mut conn = open(&url).unwrap();

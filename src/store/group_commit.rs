@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     StoreError,
     append::{self, Append, Appended, KnownStreams},
+    connection,
 };
 
 /// How many appends may wait; a further one waits for its place. Each stream has at most one.
@@ -40,7 +41,12 @@ struct Progress {
     begun: Option<Instant>,
 }
 
-struct Request {
+enum Request {
+    Append(Waiting),
+    Checkpoint(oneshot::Sender<Result<(), StoreError>>),
+}
+
+struct Waiting {
     append: Append,
     answer: oneshot::Sender<Result<Appended, StoreError>>,
 }
@@ -85,7 +91,14 @@ impl GroupCommit {
 
     pub(super) async fn append(&self, append: Append) -> Result<Appended, StoreError> {
         let (answer, answered) = oneshot::channel();
-        self.queue.send(Request { append, answer }).await.map_err(|_| gone())?;
+        self.queue.send(Request::Append(Waiting { append, answer })).await.map_err(|_| gone())?;
+        answered.await.map_err(|_| gone())?
+    }
+
+    /// Moves the log into the database, once what waits has been written.
+    pub(super) async fn checkpoint(&self) -> Result<(), StoreError> {
+        let (answer, answered) = oneshot::channel();
+        self.queue.send(Request::Checkpoint(answer)).await.map_err(|_| gone())?;
         answered.await.map_err(|_| gone())?
     }
 }
@@ -107,25 +120,52 @@ fn write(
     progress: &Mutex<Progress>,
 ) {
     let mut writer = Some(Writer::new(conn));
-    let mut batch = Vec::new();
-    while requests.blocking_recv_many(&mut batch, BATCH_MAX) > 0 {
-        look_at(progress).begun = Some(Instant::now());
-        let written = write_batch(&mut writer, reopen, &batch);
-        *look_at(progress) = Progress { has_failed: written.is_err(), begun: None };
-        match written {
-            Ok(outcomes) => {
-                for (request, outcome) in batch.drain(..).zip(outcomes) {
-                    // Whoever asked may have gone; what was stored stays.
-                    let _ = request.answer.send(Ok(outcome));
-                }
-            }
-            Err(error) => {
-                log::error!(error:% = error, appends = batch.len(); "events could not be stored");
-                for request in batch.drain(..) {
-                    let _ = request.answer.send(Err(StoreError::Unavailable(error.to_string())));
-                }
+    let (mut received, mut batch, mut checkpoints) = (Vec::new(), Vec::new(), Vec::new());
+    while requests.blocking_recv_many(&mut received, BATCH_MAX) > 0 {
+        for request in received.drain(..) {
+            match request {
+                Request::Append(waiting) => batch.push(waiting),
+                Request::Checkpoint(answer) => checkpoints.push(answer),
             }
         }
+        if !batch.is_empty() {
+            look_at(progress).begun = Some(Instant::now());
+            let written = write_batch(&mut writer, reopen, &batch);
+            *look_at(progress) = Progress { has_failed: written.is_err(), begun: None };
+            answer(&mut batch, written);
+        }
+        for answer in checkpoints.drain(..) {
+            let _ = answer.send(checkpoint(writer.as_mut()));
+        }
+    }
+}
+
+fn answer(batch: &mut Vec<Waiting>, written: Result<Vec<Appended>, StoreError>) {
+    match written {
+        Ok(appended) => {
+            for (waiting, appended) in batch.drain(..).zip(appended) {
+                // Whoever asked may have gone; what was stored stays.
+                let _ = waiting.answer.send(Ok(appended));
+            }
+        }
+        Err(error) => {
+            log::error!(error:% = error, appends = batch.len(); "events could not be stored");
+            for waiting in batch.drain(..) {
+                let _ = waiting.answer.send(Err(StoreError::Unavailable(error.to_string())));
+            }
+        }
+    }
+}
+
+fn checkpoint(writer: Option<&mut Writer>) -> Result<(), StoreError> {
+    let unavailable = |reason: String| Err(StoreError::Unavailable(reason));
+    let Some(Writer { conn, .. }) = writer else {
+        return unavailable("the last commit has failed".into());
+    };
+    match connection::checkpoint(conn) {
+        Ok(true) => Ok(()),
+        Ok(false) => unavailable("the database is in use".into()),
+        Err(error) => unavailable(error.to_string()),
     }
 }
 
@@ -145,7 +185,7 @@ impl Writer {
 fn write_batch(
     writer: &mut Option<Writer>,
     reopen: &impl Fn() -> Result<SqliteConnection, StoreError>,
-    batch: &[Request],
+    batch: &[Waiting],
 ) -> Result<Vec<Appended>, StoreError> {
     // After a failed sync, what this connection believes of the file cannot be trusted. A new one begins at
     // what the log's index counts, and frames that were not synced are not counted: they are written again.
@@ -155,7 +195,7 @@ fn write_batch(
     };
     let Writer { conn, known } = &mut open;
     let appended = conn.immediate_transaction(|conn| {
-        batch.iter().map(|request| append::append(conn, known, &request.append)).collect()
+        batch.iter().map(|waiting| append::append(conn, known, &waiting.append)).collect()
     });
     match appended {
         Ok(appended) => {
@@ -218,6 +258,44 @@ mod tests {
         writer.append(note()).await.unwrap();
         assert!(!writer.has_failed());
         assert_eq!(reopened.load(Ordering::Relaxed), 2, "it is a new connection that goes on");
+    }
+
+    #[tokio::test]
+    async fn what_was_known_of_streams_that_share_a_failed_commit_is_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("test.db");
+        let store = Store::open(&DatabaseUrl::file(&database)).unwrap();
+        let note_on = |stream: &str| Append { stream: stream.parse().unwrap(), ..note() };
+        for stream in ["debate/a", "debate/b"] {
+            store.append(note_on(stream)).await.unwrap();
+        }
+        sabotage::execute(
+            &database,
+            "CREATE TRIGGER full BEFORE INSERT ON events
+             WHEN NEW.stream_id = (SELECT id FROM streams WHERE name = 'b')
+             BEGIN SELECT RAISE(ABORT, 'EIO'); END",
+        );
+        // While one commit waits, the next two gather.
+        let held = sabotage::Held::new(&database);
+        let first = store.append(note_on("debate/c"));
+        let two = async {
+            while look_at(&store.writer.progress).begun.is_none() {
+                tokio::task::yield_now().await;
+            }
+            let release = async { drop(held) };
+            tokio::join!(
+                store.append(note_on("debate/a")),
+                store.append(note_on("debate/b")),
+                release
+            )
+        };
+        let (first, (a, b, ())) = tokio::join!(first, two);
+        first.unwrap();
+        assert!(a.is_err() && b.is_err(), "{a:?}, {b:?}");
+        sabotage::execute(&database, "DROP TRIGGER full");
+        for stream in ["debate/a", "debate/b"] {
+            assert_eq!(store.append(note_on(stream)).await.unwrap().tail.seq, 2, "{stream}");
+        }
     }
 
     #[tokio::test]

@@ -9,11 +9,12 @@ use diesel::{
 };
 
 use super::models::signed;
-use crate::event::Snapshot;
+use crate::event::{Epoch, Snapshot};
 
 /// What new events change in their stream's row. No index has one of these columns, and none is written.
 pub(super) struct SaveStream<'a> {
     id: i64,
+    epoch: &'a str,
     last_seq: i64,
     snapshot: &'a Snapshot,
     turn_count: i64,
@@ -21,9 +22,14 @@ pub(super) struct SaveStream<'a> {
 }
 
 impl<'a> SaveStream<'a> {
-    pub(super) fn new(id: i64, last_seq: i64, snapshot: &'a Snapshot, now_ms: i64) -> Self {
-        let turn_count = signed(snapshot.turn_count);
-        Self { id, last_seq, snapshot, turn_count, last_activity_at: now_ms }
+    pub(super) fn new(
+        (id, epoch): (i64, &'a Epoch),
+        last_seq: i64,
+        snapshot: &'a Snapshot,
+        now_ms: i64,
+    ) -> Self {
+        let (epoch, turn_count) = (epoch.as_str(), signed(snapshot.turn_count));
+        Self { id, epoch, last_seq, snapshot, turn_count, last_activity_at: now_ms }
     }
 }
 
@@ -47,7 +53,9 @@ impl QueryFragment<Sqlite> for SaveStream<'_> {
         out.push_sql(", last_activity_at = ");
         out.push_bind_param::<BigInt, _>(&self.last_activity_at)?;
         out.push_sql(" WHERE id = ");
-        out.push_bind_param::<BigInt, _>(&self.id)
+        out.push_bind_param::<BigInt, _>(&self.id)?;
+        out.push_sql(" AND epoch = ");
+        out.push_bind_param::<Text, _>(self.epoch)
     }
 }
 

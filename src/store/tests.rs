@@ -260,6 +260,85 @@ fn a_stream_is_looked_up_once_unless_it_has_much_text() {
 }
 
 #[test]
+fn what_is_known_of_a_stream_is_what_the_database_has() {
+    let (knowing, asking) = (Setup::new(), Setup::new());
+    let (mut knowing, mut asking) = (knowing.connection(), asking.connection());
+    let mut known = KnownStreams::default();
+    let together = |one: Append, other: Append| Append {
+        publishes: one.publishes.into_iter().chain(other.publishes).collect(),
+        ..one
+    };
+    let seen = |Appended { outcomes, tail, snapshot }: Appended| {
+        let outcome = |outcome| match outcome {
+            Outcome::Stored(id) => ("stored", id.seq),
+            Outcome::Repeated(id) => ("repeated", id.seq),
+            Outcome::KeyReused => ("reused", 0),
+            Outcome::Completed => ("completed", 0),
+        };
+        (outcomes.into_iter().map(outcome).collect::<Vec<_>>(), tail.seq, snapshot)
+    };
+    for (number, append) in [
+        append(&["note"], None, NOW),
+        append(&["pause", "note"], Some("k"), NOW),
+        append(&["pause", "note"], Some("k"), NOW + 1),
+        append(&["note"], Some("k"), NOW + 2),
+        together(append(&["resume"], Some("l"), NOW), append(&["resume"], Some("l"), NOW)),
+        append(&["note"], Some("k"), NOW + DAY),
+        together(append(&["note"], None, NOW), append(&["complete"], Some("end"), NOW)),
+        append(&["note"], None, NOW),
+        append(&["complete"], Some("end"), NOW),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let by_heart = append::append(&mut knowing, &mut known, append).unwrap();
+        assert_eq!(seen(by_heart), seen(append_anew(&mut asking, append)), "{number}");
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_has_become_another_streams_is_not_written() {
+    let setup = Setup::new();
+    assert_eq!(stored(setup.publish(&["note"], None, NOW).await), 1);
+    setup.sabotage(
+        "DELETE FROM events; DELETE FROM streams;
+         INSERT INTO streams (id, kind, name, epoch, last_seq, status, turn_count, created_at, last_activity_at)
+         VALUES (1, 'debate', 'other', 'aaaaaaaa', 0, 'waiting', 0, 0, 0)",
+    );
+    setup.publish(&["note"], None, NOW).await.unwrap_err();
+    assert_eq!(stored(setup.publish(&["note"], None, NOW).await), 1, "it begins anew");
+    let other = setup.store.load(&"debate/other".parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!(other.tail.seq, 0);
+}
+
+#[tokio::test]
+async fn after_a_checkpoint_one_file_is_the_whole_history() {
+    let setup = Setup::new();
+    let (first, second) = (append(&["note"], None, NOW), append(&["note"], None, NOW));
+    let (first, second, moved) = tokio::join!(
+        setup.store.append(first),
+        setup.store.append(second),
+        setup.store.checkpoint()
+    );
+    first.unwrap();
+    second.unwrap();
+    moved.unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    let file = copy.path().join("copy.db");
+    std::fs::copy(setup.folder.path().join("test.db"), &file).unwrap();
+    let copy = Store::open(&DatabaseUrl::file(file)).unwrap();
+    assert_eq!(copy.load(&stream()).await.unwrap().unwrap().tail.seq, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_checkpoint_that_gets_nowhere_is_not_waited_for() {
+    let setup = Setup::new();
+    let held = sabotage::Held::new(&setup.folder.path().join("test.db"));
+    setup.store.checkpoint().await.unwrap_err();
+    drop(held);
+}
+
+#[test]
 fn a_page_reads_no_event_that_is_not_on_it_and_leaves_the_database_alone_after() {
     let setup = Setup::new();
     let mut conn = setup.connection();

@@ -42,6 +42,8 @@ pub(crate) struct Backlog {
     is_behind: AtomicBool,
     /// Its stream has taken it in.
     has_joined: AtomicBool,
+    /// It has said that it leaves: the mailbox is closed a moment after that.
+    has_left: AtomicBool,
     /// Bytes of the deliveries that were ever taken out of the mailbox.
     opened: AtomicUsize,
 }
@@ -68,6 +70,11 @@ impl Backlog {
         self.has_joined.store(true, Ordering::Release);
     }
 
+    /// To be called before it says so.
+    pub(super) fn leave(&self) {
+        self.has_left.store(true, Ordering::Release);
+    }
+
     /// Deliveries of so many bytes in all have been taken out of the mailbox.
     pub(super) fn set_opened(&self, bytes: usize) {
         self.opened.store(bytes, Ordering::Relaxed);
@@ -86,6 +93,7 @@ impl SubscriberHandle {
             backlog: Arc::new(Backlog {
                 is_behind: true.into(),
                 has_joined: false.into(),
+                has_left: false.into(),
                 opened: 0.into(),
             }),
             backlog_bytes_max: config.backlog_bytes_max,
@@ -101,7 +109,7 @@ impl SubscriberHandle {
     }
 
     pub(crate) fn is_connected(&self) -> bool {
-        self.address.connected()
+        !self.backlog.has_left.load(Ordering::Acquire) && self.address.connected()
     }
 
     pub(crate) fn deliver(&self, delivery: Deliver) -> Result<(), Undelivered> {

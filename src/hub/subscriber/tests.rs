@@ -323,3 +323,13 @@ async fn it_starts_once_and_keeps_no_room_for_a_burst() {
     }
     assert_eq!(body.ctx.held(), (1, 0), "the timer for its token, and no room");
 }
+
+#[actix_web::test]
+async fn one_that_has_said_that_it_leaves_is_gone_though_its_mailbox_is_there_for_a_moment() {
+    let (body, handle) = subscribe(HubConfig::default());
+    assert!(handle.is_connected());
+    handle.backlog().leave();
+    assert!(!handle.is_connected());
+    drop(body);
+    assert!(!handle.is_connected());
+}
