@@ -5,7 +5,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    task::JoinHandle,
+};
 
 use crate::{
     app::Application,
@@ -22,35 +25,41 @@ const INTERMISSION: Duration = Duration::from_secs(10);
 pub(super) async fn serve(config: &ServerConfig) -> anyhow::Result<()> {
     let application = Application::start(config)?;
     let stop = stop_signal()?;
-    announce(&application)?;
+    say(&announcement(&application))?;
     Ok(application.run_until(stop).await?)
 }
 
 pub(super) async fn demo(config: &ServerConfig) -> anyhow::Result<()> {
     let application = Application::start(config)?;
     let stop = stop_signal()?;
-    announce(&application)?;
+    let mut text = announcement(&application);
     let url = &application.url;
+    text.push_str(&match application.is_open {
+        true => format!("\nOpen {url}/ in a browser, or try\n"),
+        false => {
+            "\nWith a token that grants to subscribe, as `clearside-sse token create` makes it, try\n".into()
+        }
+    });
     // Without a token, all that follows is answered 401.
     let token = if application.is_open { "" } else { "-H \"Authorization: Bearer $TOKEN\" " };
-    match application.is_open {
-        true => writeln!(io::stdout(), "\nOpen {url}/ in a browser, or try")?,
-        false => writeln!(
-            io::stdout(),
-            "\nWith a token that grants to subscribe, as `clearside-sse token create` makes it, try"
-        )?,
-    }
+    let mut performances = Vec::new();
     for kind in StreamKind::ALL {
         let stream = StreamKey::new(kind, format!("demo-{}", Epoch::random()).parse()?);
-        writeln!(io::stdout(), "  curl -N {token}{url}{}/stream", stream.path())?;
-        actix_web::rt::spawn(perform_for_ever(stream, application.players.clone()));
+        text.push_str(&format!("  curl -N {token}{url}{}/stream\n", stream.path()));
+        let performance = perform_for_ever(stream, application.players.clone());
+        performances.push(actix_web::rt::spawn(performance));
     }
-    writeln!(io::stdout(), "\nCtrl-C ends it.")?;
+    text.push_str("\nCtrl-C ends it.\n");
+    say(&text)?;
+    let stop = async move {
+        stop.await;
+        performances.iter().for_each(JoinHandle::abort);
+    };
     Ok(application.run_until(stop).await?)
 }
 
-/// Says where it listens, and to whom: at once, since some read the first line and close the pipe.
-fn announce(application: &Application) -> io::Result<()> {
+/// Where it listens, and to whom.
+fn announcement(application: &Application) -> String {
     let mut text = format!("listening on {}\n", application.url);
     if application.is_open {
         let who = match application.address.ip().to_canonical().is_loopback() {
@@ -59,6 +68,11 @@ fn announce(application: &Application) -> io::Result<()> {
         };
         text.push_str(&format!("there are no keys: {who} may publish and read\n"));
     }
+    text
+}
+
+/// All of it at once: some read the first line and close the pipe.
+fn say(text: &str) -> io::Result<()> {
     io::stdout().write_all(text.as_bytes())
 }
 

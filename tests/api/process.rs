@@ -158,6 +158,23 @@ async fn a_signal_drains_publishes_and_streams_and_then_exits() {
 }
 
 #[actix_web::test]
+async fn the_demo_performs_until_it_is_stopped_and_has_nothing_to_complain_of_then() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = format!("sqlite://{}", folder.path().join("demo.db").display());
+    let demo = clearside(&["demo", "--listen", "127.0.0.1:0", "--database", &database]);
+    let mut demo = Process::start(demo).await;
+    let address = demo.address;
+    crate::helpers::eventually("both performances", || async {
+        let active = get(address, "/api/stats").await.json();
+        active["debates"]["active"] == 1 && active["conversations"]["active"] == 1
+    })
+    .await;
+    demo.signal("INT");
+    assert_eq!(demo.exit().await.code(), Some(0), "{}", demo.stderr());
+    assert!(!demo.stderr().contains("ERROR"), "{}", demo.stderr());
+}
+
+#[actix_web::test]
 async fn connects_and_disconnects_are_logged_with_fields() {
     let folder = tempfile::tempdir().unwrap();
     let mut server =
