@@ -53,7 +53,7 @@ pub struct HubConfig {
     /// Bytes that may wait for one stream's commit; further publishes are refused. Default 16 MiB.
     ///
     /// A publish takes up to four times its data, what is known of its events counted: with less than that for the
-    /// longest, some are never taken.
+    /// longest, some are never taken. See [`with_room_for_each_publish`](Self::with_room_for_each_publish).
     pub pending_bytes_max: usize,
     /// The same for all streams together. Default 128 MiB.
     pub pending_bytes_total_max: usize,
@@ -72,9 +72,10 @@ impl HubConfig {
         if self.event_bytes_max > MIB { self.event_bytes_max } else { MIB }
     }
 
-    /// The same settings, with room for the longest publish where nothing else waits.
+    /// The same settings, with room for the longest publish where nothing else waits: for whoever has raised
+    /// [`event_bytes_max`](Self::event_bytes_max).
     #[must_use]
-    pub(crate) fn with_room_for_each_publish(mut self) -> Self {
+    pub fn with_room_for_each_publish(mut self) -> Self {
         let longest = self.publish_bytes_max().saturating_mul(PUBLISH_TIMES_DATA);
         self.pending_bytes_max = self.pending_bytes_max.max(longest);
         self.pending_bytes_total_max = self.pending_bytes_total_max.max(longest);
