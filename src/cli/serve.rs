@@ -34,14 +34,16 @@ pub(super) async fn demo(config: &ServerConfig) -> anyhow::Result<()> {
     let stop = stop_signal()?;
     let mut text = announcement(&application);
     let url = &application.url;
-    text.push_str(&match application.is_open {
-        true => format!("\nOpen {url}/ in a browser, or try\n"),
-        false => {
-            "\nWith a token that grants to subscribe, as `clearside-sse token create` makes it, try\n".into()
-        }
-    });
     // Without a token, all that follows is answered 401.
-    let token = if application.is_open { "" } else { "-H \"Authorization: Bearer $TOKEN\" " };
+    let (how, token) = match application.is_open {
+        true => (format!("Open {url}/ in a browser, or try"), ""),
+        false => (
+            "With a token that grants to subscribe, as `clearside-sse token create` makes it, try"
+                .to_owned(),
+            "-H \"Authorization: Bearer $TOKEN\" ",
+        ),
+    };
+    text.push_str(&format!("\n{how}\n"));
     let mut performances = Vec::new();
     for kind in StreamKind::ALL {
         let stream = StreamKey::new(kind, format!("demo-{}", Epoch::random()).parse()?);

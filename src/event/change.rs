@@ -39,8 +39,7 @@ impl Change {
     /// What it takes in memory.
     pub(super) fn bytes(&self) -> usize {
         let Self { title, phase, speaker, summary, closes, token, .. } = self;
-        let texts = [title, phase, speaker, summary, closes].into_iter().flatten();
-        let texts: usize = texts.map(String::len).sum();
+        let texts = texts_len([title, phase, speaker, summary, closes].map(Option::as_ref));
         size_of::<Self>() + texts + token.as_ref().map_or(0, Token::bytes)
     }
 }
@@ -64,9 +63,13 @@ impl Token {
 
     fn bytes(&self) -> usize {
         let Self { participant, persona, name, segment, text } = self;
-        let texts = [Some(participant), persona.as_ref(), Some(name), segment.as_ref(), Some(text)];
-        texts.into_iter().flatten().map(String::len).sum()
+        texts_len([Some(participant), persona.as_ref(), Some(name), segment.as_ref(), Some(text)])
     }
+}
+
+/// How many bytes those of these texts have that are there.
+pub(super) fn texts_len<const N: usize>(texts: [Option<&String>; N]) -> usize {
+    texts.into_iter().flatten().map(String::len).sum()
 }
 
 /// Who is heard: a persona, where participants have them.

@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use serde::Serialize;
 
 use super::{
-    change::{Change, Token, voice},
+    change::{Change, Token, texts_len, voice},
     snapshot::Status,
 };
 
@@ -52,8 +52,7 @@ impl OpenUtterance {
     /// What a snapshot holds of it: names may be as long as texts.
     fn bytes(&self) -> usize {
         let Self { participant, persona, name, segment, text, is_cut: _ } = self;
-        let texts = [Some(participant), persona.as_ref(), Some(name), segment.as_ref(), Some(text)];
-        texts.into_iter().flatten().map(String::len).sum()
+        texts_len([Some(participant), persona.as_ref(), Some(name), segment.as_ref(), Some(text)])
     }
 }
 

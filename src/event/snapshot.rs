@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use super::change::Change;
+use super::change::{Change, texts_len};
 
 /// How far a stream has come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -67,7 +67,7 @@ impl Snapshot {
     /// How many bytes of text it has.
     pub(crate) fn text_len(&self) -> usize {
         let Self { title, phase, speaker, summary, .. } = self;
-        [title, phase, speaker, summary].into_iter().flatten().map(String::len).sum()
+        texts_len([title, phase, speaker, summary].map(Option::as_ref))
     }
 
     /// Folds one durable event in.

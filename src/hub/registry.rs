@@ -95,8 +95,8 @@ impl Registry {
         connect: &Connect,
         ctx: &Context<Self>,
     ) -> Result<Arc<Way>, ConnectError> {
-        self.check_room_for(connect)?;
         let peer = Places::counted(&connect.peer, &self.config);
+        self.check_room_for(connect, &peer)?;
         let backlog = Arc::clone(connect.handle.backlog());
         let entry = self.entry(&connect.stream, ctx).ok_or(ConnectError::Full)?;
         entry.clients.insert(connect.subscriber, Client { peer: peer.clone(), backlog });
@@ -105,14 +105,13 @@ impl Registry {
         Ok(way)
     }
 
-    fn check_room_for(&self, connect: &Connect) -> Result<(), ConnectError> {
+    fn check_room_for(&self, connect: &Connect, counted: &Peer) -> Result<(), ConnectError> {
         if self.shutting_down.is_some() {
             return Err(ConnectError::ShuttingDown);
         }
-        let peer = Places::counted(&connect.peer, &self.config);
         let of_the_stream = self.streams.get(&connect.stream).map_or(0, |it| it.clients.len());
         let is_full = of_the_stream >= self.config.clients_per_stream_max
-            || !self.places.are_left_for(&peer, &self.config);
+            || !self.places.are_left_for(counted, &self.config);
         // A client that is gone has said so already; what it said must stay the last word.
         if is_full || !connect.handle.is_connected() { Err(ConnectError::Full) } else { Ok(()) }
     }

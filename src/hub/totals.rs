@@ -85,9 +85,9 @@ impl Totals {
         let times = streams.publish_ms.iter().map(|count| count.load(Ordering::Relaxed));
         let publish_ms = (0..).map(|power| 1_u64 << power).zip(times);
         let mut refusals = self.counted.refusals.clone();
-        match streams.unavailable.load(Ordering::Relaxed) {
-            0 => {}
-            count => drop(refusals.insert(ConnectError::Unavailable.as_str(), count)),
+        let unavailable = streams.unavailable.load(Ordering::Relaxed);
+        if unavailable > 0 {
+            refusals.insert(ConnectError::Unavailable.as_str(), unavailable);
         }
         HubTotals {
             connections: streams.connections.load(Ordering::Relaxed),

@@ -15,6 +15,7 @@ use diesel::prelude::*;
 
 use super::{
     models::{KeyRow, NewStreamRow, StreamRow},
+    read,
     schema::{idempotency_keys, streams},
     statements::{AddEvent, SaveStream},
 };
@@ -131,18 +132,12 @@ struct KnownStream {
 
 impl KnownStream {
     fn find_or_create(conn: &mut SqliteConnection, append: &Append) -> QueryResult<Self> {
-        let (kind, name) = (append.stream.kind().as_str(), append.stream.id().as_str());
-        let found = streams::table
-            .filter(streams::kind.eq(kind).and(streams::name.eq(name)))
-            .select(StreamRow::as_select())
-            .get_result(conn)
-            .optional()?;
-        let row = match found {
+        let row = match read::row(conn, &append.stream)? {
             Some(row) => row,
             None => diesel::insert_into(streams::table)
                 .values(NewStreamRow {
-                    kind,
-                    name,
+                    kind: append.stream.kind().as_str(),
+                    name: append.stream.id().as_str(),
                     epoch: Epoch::random().as_str(),
                     last_seq: 0,
                     status: Status::default().as_str(),
@@ -219,8 +214,8 @@ impl KnownStream {
     }
 
     fn save(&self, conn: &mut SqliteConnection, now_ms: i64) -> QueryResult<()> {
-        let stream = (self.row, &self.epoch);
-        match SaveStream::new(stream, self.last_seq, &self.snapshot, now_ms).execute(conn)? {
+        let Self { row, epoch, last_seq, snapshot } = self;
+        match SaveStream::new(*row, epoch, *last_seq, snapshot, now_ms).execute(conn)? {
             1 => Ok(()),
             // Somebody has been at the database, and the row is another stream's by now.
             _ => Err(diesel::result::Error::NotFound),

@@ -19,17 +19,19 @@ pub(crate) struct PageLimits {
     pub(crate) bytes: usize,
 }
 
-pub(super) fn load(
-    conn: &mut SqliteConnection,
-    key: &StreamKey,
-) -> QueryResult<Option<StoredStream>> {
+pub(super) fn row(conn: &mut SqliteConnection, key: &StreamKey) -> QueryResult<Option<StreamRow>> {
     streams::table
         .filter(streams::kind.eq(key.kind().as_str()).and(streams::name.eq(key.id().as_str())))
         .select(StreamRow::as_select())
         .get_result(conn)
-        .optional()?
-        .map(StreamRow::into_stored)
-        .transpose()
+        .optional()
+}
+
+pub(super) fn load(
+    conn: &mut SqliteConnection,
+    key: &StreamKey,
+) -> QueryResult<Option<StoredStream>> {
+    row(conn, key)?.map(StreamRow::into_stored).transpose()
 }
 
 pub(super) fn page(

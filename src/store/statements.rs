@@ -23,7 +23,8 @@ pub(super) struct SaveStream<'a> {
 
 impl<'a> SaveStream<'a> {
     pub(super) fn new(
-        (id, epoch): (i64, &'a Epoch),
+        id: i64,
+        epoch: &'a Epoch,
         last_seq: i64,
         snapshot: &'a Snapshot,
         now_ms: i64,

@@ -334,7 +334,8 @@ async fn after_a_checkpoint_one_file_is_the_whole_history() {
 async fn a_checkpoint_that_gets_nowhere_is_not_waited_for() {
     let setup = Setup::new();
     let held = sabotage::Held::new(&setup.folder.path().join("test.db"));
-    setup.store.checkpoint().await.unwrap_err();
+    let error = setup.store.checkpoint().await.unwrap_err();
+    assert!(error.to_string().contains("takes too long"), "{error}");
     drop(held);
 }
 
